@@ -1,0 +1,41 @@
+import type { Call } from "../operations/call";
+
+/** One thing that is wrong with the inputs. `property` is a path such as `cluster.servers[1].name`. */
+export interface CheckFailure {
+  readonly property: string;
+  readonly reason: string;
+}
+
+export interface Diff {
+  readonly changes: boolean;
+  /** Inputs whose change needs a replacement. */
+  readonly replaces: readonly string[];
+}
+
+/** What one kind of resource does when Pulumi asks. Knows no Pulumi, only plain values. */
+export interface Lifecycle<Inputs, State> {
+  /** Fills defaults and reports every failure. No I/O; the restore's may look. */
+  check(
+    inputs: unknown,
+    old: Inputs | undefined,
+    call: Call,
+  ): Promise<{ inputs: Inputs; failures: readonly CheckFailure[] }>;
+  diff(state: State, inputs: Inputs): Diff;
+  /** Makes it so, whether or not it already is. Serves create and update alike. */
+  reconcile(inputs: Inputs, state: State | undefined, call: Call): Promise<{ id: string; state: State }>;
+  /** What there is now. Throws when it cannot look; undefined only when it is certain that it is gone. */
+  read(state: State, call: Call): Promise<State | undefined>;
+  delete(state: State, call: Call): Promise<void>;
+}
+
+/** Thrown by `reconcile` when something is left behind that the next `up` must go on with: the resource is kept, with this state. */
+export class Interrupted<State> extends Error {
+  readonly id: string;
+  readonly state: State;
+
+  constructor(id: string, state: State, cause: Error) {
+    super(cause.message, { cause });
+    this.id = id;
+    this.state = state;
+  }
+}
