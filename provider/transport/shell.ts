@@ -15,14 +15,18 @@ export function secret(value: string): Secret {
   return { secret: value };
 }
 
-/** Builds a script: each `${}` is one quoted word, an array several, another command is inserted as it is. */
+/**
+ * Builds a script: each `${}` is one quoted word, an array several, another command is inserted as it is.
+ * Backslashes reach the shell as they are written; only a backslash before `${` or a backtick is JavaScript's.
+ */
 export function sh(parts: TemplateStringsArray, ...words: readonly Word[]): Command {
   const secrets: string[] = [];
-  let text = parts[0] ?? "";
+  const written = parts.raw.map((part) => part.replaceAll("\\${", "${").replaceAll("\\`", "`"));
+  let text = written[0] ?? "";
   words.forEach((word, index) => {
     if (typeof word === "object" && "secret" in word) secrets.push(word.secret);
     if (isCommand(word)) secrets.push(...word.secrets);
-    text += spell(word) + (parts[index + 1] ?? "");
+    text += spell(word) + (written[index + 1] ?? "");
   });
   return { text, secrets };
 }
