@@ -138,3 +138,12 @@ export function parseLocation(text: string): SnapshotLocation | undefined {
     ? { kind: "s3", bucket: authority, key: rest }
     : { kind: "file", server: authority, path: `/${rest}` };
 }
+
+/** Tells people what is going on while something runs. */
+export interface Progress {
+  /** The live status of the resource's row; the next one replaces it. */
+  status(text: string): void;
+  /** A line that stays. */
+  info(text: string): void;
+  warn(text: string): void;
+}

@@ -1,11 +1,6 @@
-/** Tells people what is going on while an operation runs. */
-export interface Progress {
-  /** The live status of the resource's row; the next one replaces it. */
-  status(text: string): void;
-  /** A line that stays. */
-  info(text: string): void;
-  warn(text: string): void;
-}
+import type { Progress } from "../model";
+
+export type { Progress };
 
 /** What every operation is given beside its own arguments. */
 export interface Call {

@@ -6,9 +6,19 @@ export interface Plan {
   readonly identity: string;
   readonly title: string;
   readonly stages: readonly Stage[];
+  /**
+   * Decides by looking, after a failure while crossing: `back` only when it is certain that nothing was written to the
+   * restored cluster. May stop what was started.
+   */
+  settle(hosts: Hosts): Promise<"forward" | "back">;
+  /** After everything was put back: rejects unless the cluster is as it was. */
+  proveUntouched(hosts: Hosts): Promise<void>;
 }
 
 export type Stage = readonly Step[];
+
+/** The servers of a plan by name, each as a host that can be changed. */
+export type Hosts = ReadonlyMap<string, Host>;
 
 /** One thing an apply will do on one server. */
 export interface Step {
@@ -16,13 +26,10 @@ export interface Step {
   readonly id: string;
   readonly title: string;
   readonly server: string;
-  /**
-   * Makes one changing call (`run` or `writeFile`), looking as often as it likes before it; a gate makes none.
-   * Journal lines are written by the script of that call. Safe to repeat.
-   */
+  /** Safe to repeat, also after it was cut off half way. The journal's line is written by the script of its first change. */
   run(host: Host): Promise<void>;
-  /** Puts back what `run` changed, in whole or in part or not at all; one changing call. Used until the point of no return. */
+  /** Puts back what `run` changed, in whole or in part or not at all. Used until the point of no return. */
   undo?(host: Host): Promise<void>;
-  /** `crossing`: from here on the cluster may have taken writes. `crossed`: once done, there is only forward. */
+  /** `crossing`: once begun, the cluster may have taken writes. `crossed`: once done, there is only forward. */
   readonly pointOfNoReturn?: "crossing" | "crossed";
 }

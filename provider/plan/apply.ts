@@ -1,0 +1,131 @@
+import { BackupError, hasCode } from "../errors";
+import type { Progress } from "../model";
+import type { Host } from "../transport/host";
+import type { Journal, OpenAttempt } from "./journal";
+import type { Hosts, Plan, Stage, Step } from "./plan";
+
+export interface Applied {
+  readonly steps: readonly { readonly id: string; readonly title: string; readonly durationMs: number }[];
+}
+
+/**
+ * Runs a plan's stages in order. What fails before the point of no return is put back, and RESTORE_ABANDONED says why;
+ * what fails after it stays where it is, and RESTORE_INTERRUPTED says that the next attempt goes on.
+ * `resume`: steps that this attempt has already done are left out.
+ */
+export async function applyPlan(
+  plan: Plan,
+  hosts: Hosts,
+  journal: Journal,
+  progress: Progress,
+  resume?: OpenAttempt,
+): Promise<Applied> {
+  const steps: { id: string; title: string; durationMs: number }[] = [];
+  const finished = new Set(resume?.done);
+  let crossed = resume?.crossed ?? false;
+  for (const [index, stage] of plan.stages.entries()) {
+    const due = stage.filter((step) => !finished.has(step.id));
+    progress.status(`step ${index + 1}/${plan.stages.length}: ${stage[0]?.title ?? ""}`);
+    const results = await Promise.allSettled(
+      due.map(async (step) => {
+        const began = Date.now();
+        await step.run(journal.hostFor(step.id, hostOf(step, hosts)));
+        journal.note(step.server, "done", step.id);
+        steps.push({ id: step.id, title: step.title, durationMs: Date.now() - began });
+      }),
+    );
+    const failures = results.flatMap((result) => (result.status === "rejected" ? [asError(result.reason)] : []));
+    const [first] = failures;
+    if (first === undefined) {
+      if (due.some((step) => step.pointOfNoReturn === "crossed")) {
+        await journal.write("crossed", plan.identity);
+        crossed = true;
+      }
+      continue;
+    }
+    const failed = due.filter((_, at) => results[at]?.status === "rejected").map((step) => step.id);
+    const cause =
+      failures.length === 1 ? first : new AggregateError(failures, failures.map((e) => e.message).join("\n"));
+    if (hasCode(first, "LOCK_LOST")) throw first;
+    if (crossed || (isCrossing(plan.stages.slice(0, index + 1)) && (await settle(plan, hosts, cause)) === "forward")) {
+      if (!crossed) await journal.write("crossed", plan.identity);
+      throw interrupted(plan, failed, cause);
+    }
+    await putBack(plan, plan.stages.slice(0, index + 1), hosts, journal, progress, cause);
+    throw new BackupError("RESTORE_ABANDONED", `${plan.title} failed at ${failed.join(", ")}: ${cause.message}`, {
+      hint: "Every server was put back as it was, and checked. Mend the cause, then run `pulumi up` again.",
+      cause,
+    });
+  }
+  return { steps };
+}
+
+/** Puts back what the stages did, the last first; then proves it, and closes the journal as abandoned. */
+export async function putBack(
+  plan: Plan,
+  stages: readonly Stage[],
+  hosts: Hosts,
+  journal: Journal,
+  progress: Progress,
+  cause: Error,
+): Promise<void> {
+  for (const stage of [...stages].reverse()) {
+    progress.status(`putting back: ${stage[0]?.title ?? ""}`);
+    const results = await Promise.allSettled(
+      stage.map(async (step) => {
+        await step.undo?.(journal.hostFor(step.id, hostOf(step, hosts)));
+        journal.note(step.server, "undone", step.id);
+      }),
+    );
+    const failure = results.find((result) => result.status === "rejected");
+    if (failure !== undefined) throw notPutBack(plan, cause, asError(failure.reason));
+  }
+  await plan.proveUntouched(hosts).catch((error: unknown) => {
+    throw notPutBack(plan, cause, asError(error));
+  });
+  await journal.write("closed", plan.identity, "abandoned");
+}
+
+async function settle(plan: Plan, hosts: Hosts, cause: Error): Promise<"forward" | "back"> {
+  // What cannot be told is not put back: going back could lose writes, going on cannot.
+  return await plan.settle(hosts).catch((error: unknown) => {
+    if (hasCode(error, "LOCK_LOST")) throw error;
+    throw interrupted(
+      plan,
+      ["settle"],
+      new AggregateError([cause, error], `${cause.message}\n${asError(error).message}`),
+    );
+  });
+}
+
+function isCrossing(stages: readonly Stage[]): boolean {
+  return stages.some((stage) => stage.some((step) => step.pointOfNoReturn === "crossing"));
+}
+
+function interrupted(plan: Plan, failed: readonly string[], cause: Error): BackupError {
+  return new BackupError("RESTORE_INTERRUPTED", `${plan.title} stopped at ${failed.join(", ")}: ${cause.message}`, {
+    hint: "The restored cluster may have taken writes, so nothing was put back. Mend the cause, then run `pulumi up` again: it goes on from here.",
+    cause,
+  });
+}
+
+function notPutBack(plan: Plan, cause: Error, failure: Error): BackupError {
+  return new BackupError(
+    "RESTORE_INTERRUPTED",
+    `${plan.title} failed: ${cause.message}\nPutting it back failed too: ${failure.message}`,
+    {
+      hint: "The old data is still set aside on the servers. Mend the cause, then run `pulumi up` again: it puts back what is left, and begins anew.",
+      cause: failure,
+    },
+  );
+}
+
+function hostOf(step: Step, hosts: Hosts): Host {
+  const host = hosts.get(step.server);
+  if (host === undefined) throw new Error(`plan for a server that is not there: ${step.server}`);
+  return host;
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
