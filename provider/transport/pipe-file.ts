@@ -1,0 +1,30 @@
+import { PassThrough } from "node:stream";
+import { BackupError } from "../errors";
+import type { ConnectedHost } from "./connect";
+import { fileSizeScript, sendFileScript, writeFileScript } from "./file-scripts";
+
+/** Copies a file from one server to another through this process, a piece at a time. The target, 0600, is whole or not there. */
+export async function pipeFile(
+  from: ConnectedHost,
+  path: string,
+  to: ConnectedHost,
+  target: string,
+  options: { readonly timeoutMs?: number } = {},
+): Promise<void> {
+  const timeoutMs = options.timeoutMs ?? COPY_MS;
+  const sizeBytes = Number((await from.query(fileSizeScript(path))).stdout.trim());
+  if (!Number.isSafeInteger(sizeBytes)) {
+    throw new BackupError("COMMAND_FAILED", `the size of ${path} cannot be read`, { host: from.name });
+  }
+  const pipe = new PassThrough();
+  const results = await Promise.allSettled([
+    from.stream(sendFileScript(path, sizeBytes), { stdout: pipe, timeoutMs }),
+    to.stream(writeFileScript(target, sizeBytes, 0o600), { stdin: pipe, timeoutMs }),
+  ]);
+  // When one side fails the other is cut off: the first cause is the one that is not about the cut.
+  const [sent, written] = results;
+  if (sent.status === "rejected") throw sent.reason as Error;
+  if (written.status === "rejected") throw written.reason as Error;
+}
+
+const COPY_MS = 30 * 60_000;
