@@ -1,0 +1,188 @@
+import { copyFileSync, chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Certificate } from "./certificates";
+import type { EtcdVersion } from "./equipment";
+import { etcdFiles } from "./etcd-files";
+import type { LabParts } from "./lab";
+import type { Machine } from "./machine";
+import { waitFor } from "./wait";
+
+export interface EtcdOptions {
+  /** @default "3.6" */
+  readonly version?: EtcdVersion;
+  /** Names of machines. @default all of the lab */
+  readonly members?: readonly string[];
+  /** @default true */
+  readonly tls?: boolean;
+  /** Where etcd's settings are: in `ExecStart`, in `/etc/etcd/etcd.env`, or in `/etc/etcd/etcd.yaml`. @default "flags" */
+  readonly configuration?: EtcdConfiguration;
+  /** @default "/var/lib/etcd" */
+  readonly dataDir?: string;
+  /** @default inside the data directory */
+  readonly walDir?: string;
+  /** etcd's own authentication is on, with this password of its user root. @default off */
+  readonly rootPassword?: string;
+  /** Tools that the machines do not get. @default both are there, as far as the version has them */
+  readonly without?: readonly ("etcdctl" | "etcdutl")[];
+  /** @default "etcd.service" */
+  readonly unit?: string;
+}
+
+export type EtcdConfiguration = "flags" | "env" | "config-file";
+
+export interface EtcdCluster {
+  readonly version: EtcdVersion;
+  readonly members: readonly Machine[];
+  /** The client URLs of all members. */
+  readonly endpoints: readonly string[];
+  /** The files of a client on this machine, in PEM; undefined without TLS. On the members the same lie in /etc/etcd/pki. */
+  readonly client: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
+  /** Runs this machine's own etcdctl in that member's network, so that a member needs none: for oracles. Rejects unless it exits 0. */
+  etcdctl(member: Machine, words: readonly string[], options?: { readonly stdin?: string }): Promise<string>;
+  putKeys(member: Machine, pairs: Readonly<Record<string, string>>): Promise<void>;
+  /** The keys with that prefix, sorted. */
+  keys(member: Machine, prefix: string): Promise<readonly string[]>;
+  /** The hash of every member, asked of each at one revision, by name of the member. */
+  hashKv(revision?: number): Promise<Readonly<Record<string, number>>>;
+  /** Resolves when all members are healthy. */
+  healthy(options?: { readonly deadlineMs?: number }): Promise<void>;
+}
+
+/** Installs etcd on machines as one new cluster and starts it. Resolves when all members are healthy. */
+export async function startEtcd(lab: LabParts, options: EtcdOptions = {}): Promise<EtcdCluster> {
+  const { version = "3.6", tls = true, rootPassword, without = [], unit = "etcd.service" } = options;
+  const { dataDir = "/var/lib/etcd", walDir, configuration = "flags" } = options;
+  const members = lab.machines.filter(({ name }) => options.members?.includes(name) ?? true);
+  const scheme = tls ? "https" : "http";
+  const client = await lab.authority.issue("etcd-client");
+  const initialCluster = members.map(({ name, address }) => `${name}=${scheme}://${address}:2380`).join(",");
+
+  await Promise.all(
+    members.map(async (machine) => {
+      for (const binary of ["etcd", "etcdctl", "etcdutl"] as const) {
+        const absent = binary !== "etcd" && (without.includes(binary) || (binary === "etcdutl" && version === "3.4"));
+        if (absent) continue;
+        const target = join(machine.root, "usr/local/bin", binary);
+        copyFileSync(join(lab.equipment.etcd[version], binary), target);
+        chmodSync(target, 0o755);
+      }
+      if (tls) await writeCertificates(lab, machine, client);
+      const written = etcdFiles({ machine, initialCluster, scheme, dataDir, walDir, configuration, unit, tls });
+      for (const [path, content] of Object.entries(written)) {
+        mkdirSync(join(machine.root, path, ".."), { recursive: true });
+        writeFileSync(join(machine.root, path), content, { mode: 0o644 });
+      }
+      await machine.exec(`set -eu
+id etcd >/dev/null 2>&1 || useradd --system --user-group --home-dir ${dataDir} --shell /usr/sbin/nologin etcd
+for folder in ${[dataDir, ...(walDir === undefined ? [] : [walDir])].join(" ")}; do install -d -m 700 -o etcd -g etcd "$folder"; done
+[ ! -d /etc/etcd/pki ] || chown -R etcd:etcd /etc/etcd/pki
+systemctl daemon-reload
+systemctl --quiet enable ${unit}`);
+    }),
+  );
+  // Each waits for the others before it says that it has started.
+  await Promise.all(members.map((machine) => machine.exec(`systemctl start ${unit}`)));
+  const cluster = openCluster({ lab, members, version, scheme, client, password: undefined });
+  await cluster.healthy();
+  if (rootPassword === undefined) return cluster;
+  const [first] = members;
+  if (first === undefined) throw new Error("a cluster needs a member");
+  await cluster.etcdctl(first, ["user", "add", "root", "--interactive=false"], { stdin: `${rootPassword}\n` });
+  await cluster.etcdctl(first, ["user", "grant-role", "root", "root"]);
+  await cluster.etcdctl(first, ["auth", "enable"]);
+  return openCluster({ lab, members, version, scheme, client, password: rootPassword });
+}
+
+interface OpenOptions {
+  readonly lab: LabParts;
+  readonly members: readonly Machine[];
+  readonly version: EtcdVersion;
+  readonly scheme: "http" | "https";
+  readonly client: Certificate;
+  readonly password: string | undefined;
+}
+
+function openCluster({ lab, members, version, scheme, client, password }: OpenOptions): EtcdCluster {
+  const endpointOf = ({ address }: Machine): string => `${scheme}://${address}:2379`;
+  const endpoints = members.map(endpointOf);
+  const files = ["--cacert", lab.authority.caPath, "--cert", client.certPath, "--key", client.keyPath];
+  const env = { ETCDCTL_API: "3", ...(password === undefined ? {} : { ETCDCTL_USER: `root:${password}` }) };
+  const etcdctl: EtcdCluster["etcdctl"] = async (member, words, options = {}) => {
+    const target = words.some((word) => word.startsWith("--endpoints")) ? [] : ["--endpoints", endpointOf(member)];
+    const all = [...target, ...(scheme === "https" ? files : []), ...words];
+    const { stdout, stderr, code } = await member.inNetwork(join(lab.equipment.etcd[version], "etcdctl"), all, {
+      env,
+      ...options,
+    });
+    if (code !== 0)
+      throw new Error(`${member.name}: etcdctl ${words.join(" ")}: exit code ${code}\n${stderr || stdout}`.trim());
+    return stdout;
+  };
+  const askAll = async <T>(words: readonly string[]): Promise<readonly T[]> => {
+    const from = members.find(({ isRunning }) => isRunning);
+    if (from === undefined) throw new Error("no member is running");
+    return JSON.parse(
+      await etcdctl(from, [...words, `--endpoints=${endpoints.join(",")}`, "--write-out=json"]),
+    ) as readonly T[];
+  };
+  return {
+    ...{ version, members, endpoints, etcdctl },
+    client: scheme === "https" ? { ca: lab.authority.caPem, cert: client.cert, key: client.key } : undefined,
+    putKeys: async (member, pairs) => {
+      // A transaction takes at most 128 operations.
+      for (const some of chunks(Object.entries(pairs), 100)) {
+        const puts = some.map(([key, value]) => `put ${JSON.stringify(key)} ${JSON.stringify(value)}\n`).join("");
+        await etcdctl(member, ["txn"], { stdin: `\n${puts}\n\n` });
+      }
+    },
+    keys: async (member, prefix) => {
+      const listed = await etcdctl(member, ["get", prefix, "--prefix", "--keys-only"]);
+      return listed
+        .split("\n")
+        .filter((line) => line !== "")
+        .sort();
+    },
+    hashKv: async (revision) => {
+      const statuses = await askAll<{ readonly Status: { readonly header: { readonly revision: number } } }>([
+        "endpoint",
+        "status",
+      ]);
+      const common = revision ?? Math.min(...statuses.map(({ Status }) => Status.header.revision));
+      type Answer = { readonly Endpoint: string; readonly HashKV: { readonly hash: number } };
+      const hashes = await askAll<Answer>(["endpoint", "hashkv", `--rev=${common}`]);
+      return Object.fromEntries(
+        members.map((member) => [
+          member.name,
+          hashes.find(({ Endpoint }) => Endpoint === endpointOf(member))?.HashKV.hash ?? NaN,
+        ]),
+      );
+    },
+    healthy: async ({ deadlineMs = 60_000 } = {}) => {
+      const ask = async (): Promise<true> => {
+        await askAll(["endpoint", "health"]);
+        return true;
+      };
+      await waitFor("etcd is healthy on all members", ask, { deadlineMs, everyMs: 200 });
+    },
+  };
+}
+
+/** A member's own files, and a client's: as an administrator lays them out. */
+async function writeCertificates({ authority }: LabParts, machine: Machine, client: Certificate): Promise<void> {
+  const names = [machine.address, "127.0.0.1", machine.name, "localhost"];
+  const [server, peer] = await Promise.all([
+    authority.issue(`${machine.name}-server`, names),
+    authority.issue(`${machine.name}-peer`, names),
+  ]);
+  const folder = join(machine.root, "etc/etcd/pki");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "ca.crt"), authority.caPem, { mode: 0o644 });
+  for (const [name, { cert, key }] of Object.entries({ server, peer, client })) {
+    writeFileSync(join(folder, `${name}.crt`), cert, { mode: 0o644 });
+    writeFileSync(join(folder, `${name}.key`), key, { mode: 0o600 });
+  }
+}
+
+function chunks<T>(all: readonly T[], size: number): readonly (readonly T[])[] {
+  return all.length <= size ? [all] : [all.slice(0, size), ...chunks(all.slice(size), size)];
+}
