@@ -1,0 +1,177 @@
+import { hasCode } from "../errors";
+import { type Cluster, parseLocation, type S3Settings } from "../model";
+import { verifyConnections } from "../operations/configure-backups";
+import { type RestoreReport, type RestoreRequest, restoreSnapshot } from "../operations/restore";
+import { clusterRule, serverNames } from "./check-cluster";
+import { s3Rule } from "./check-s3";
+import { withCredentials, withS3Credentials } from "./credentials";
+import { parseDuration } from "./duration";
+import { pick } from "./fields";
+import { checkInputs } from "./inputs";
+import { Interrupted, type Lifecycle, type LifecycleCall } from "./lifecycle";
+import { lookAhead } from "./look-ahead";
+import { anything, duration, type Fields, fieldsAt, flag, list, object, type Report, text } from "./rules";
+import { same } from "./same";
+import { withoutKeeping } from "./store-inputs";
+import { isUnknown } from "./unknown";
+
+export interface SnapshotRestoreInputs {
+  readonly cluster: Cluster;
+  readonly snapshot?: string;
+  readonly s3?: S3Settings;
+  readonly triggers: readonly unknown[];
+  readonly safetySnapshot: boolean;
+  readonly bumpRevision: boolean;
+  readonly deadline?: string;
+}
+
+/** Without the report's fields nothing was restored, or a restore was interrupted. */
+export type SnapshotRestoreState = SnapshotRestoreInputs & Partial<RestoreReport>;
+
+/** Brings a cluster back to a snapshot, once; does nothing as long as none is named. */
+export const snapshotRestore: Lifecycle<SnapshotRestoreInputs, SnapshotRestoreState> = {
+  async check(given, old, call) {
+    const checked = checkInputs<SnapshotRestoreInputs>(given, rule, defaults);
+    const inputs = withoutKeeping(checked.inputs);
+    if (checked.failures.length > 0 || !isDue(inputs, old)) return { inputs, failures: checked.failures };
+    const cluster = withCredentials(inputs.cluster, call.credentials);
+    return { inputs, failures: await lookAhead(cluster, request(inputs, call), call) };
+  },
+
+  diff(state, inputs) {
+    const changed = stored.filter((key) => !same(state[key], inputs[key]));
+    const renamed = state.cluster.name === inputs.cluster.name ? [] : ["cluster.name"];
+    // Taking the name away must not be a replacement: its new half would find nothing to do, but would look like a restore.
+    const replaces = inputs.snapshot === undefined ? [] : [...changed.filter(decidesRestore), ...renamed];
+    return { changes: changed.length > 0, replaces };
+  },
+
+  async reconcile(inputs, state, call) {
+    const id = inputs.snapshot === undefined ? inputs.cluster.name : `${inputs.cluster.name}/${inputs.snapshot}`;
+    if (inputs.snapshot === undefined) {
+      warnOfUnfinished(state, call);
+      return { id, state: { ...reportOf(state), ...inputs } };
+    }
+    const cluster = withCredentials(inputs.cluster, call.credentials);
+    if (state?.restoredAt !== undefined) {
+      if (!same(state.cluster, inputs.cluster)) await verifyConnections(cluster, call);
+      return { id, state: { ...reportOf(state), ...inputs } };
+    }
+    try {
+      const report = await restoreSnapshot(cluster, request(inputs, call), withDeadline(inputs, call));
+      return { id, state: { ...inputs, ...report } };
+    } catch (error) {
+      if (hasCode(error, "RESTORE_INTERRUPTED")) throw new Interrupted<SnapshotRestoreState>(id, inputs, error);
+      throw error;
+    }
+  },
+
+  // What a restore did stays what it did.
+  read(state) {
+    return Promise.resolve(state);
+  },
+
+  delete() {
+    return Promise.resolve();
+  },
+};
+
+const rule = object(
+  {
+    cluster: clusterRule,
+    snapshot: text((value) => (/\s/.test(value) ? "must not contain spaces" : undefined)),
+    s3: s3Rule,
+    triggers: list(anything),
+    safetySnapshot: flag,
+    bumpRevision: flag,
+    deadline: duration,
+  },
+  {
+    required: ["cluster"],
+    refused: {
+      survivor: "is not supported yet",
+      accept: "is not supported yet: no finding can be overruled",
+      restoreMode: "plain etcd has no restoreMode",
+      token: "plain etcd has no token",
+      manifest: "is not supported yet",
+      recoveryKit: "is not supported yet",
+    },
+    also: checkSnapshot,
+  },
+);
+
+const defaults = { triggers: [], safetySnapshot: true, bumpRevision: true };
+const defaultDeadlineMs = 30 * 60_000;
+
+const stored = [
+  "cluster",
+  "snapshot",
+  "s3",
+  "triggers",
+  "safetySnapshot",
+  "bumpRevision",
+  "deadline",
+] as const satisfies readonly (keyof SnapshotRestoreInputs)[];
+
+const reported = [
+  "restoredAt",
+  "restored",
+  "revisionBefore",
+  "revisionAfter",
+  "safetySnapshots",
+  "members",
+  "setAside",
+  "steps",
+  "durationMs",
+  "report",
+] as const satisfies readonly (keyof RestoreReport)[];
+
+function checkSnapshot(inputs: Fields, path: string, report: Report): void {
+  const { snapshot } = inputs;
+  if (typeof snapshot !== "string" || isUnknown(snapshot) || snapshot.trim() === "") return;
+  const location = parseLocation(snapshot);
+  const cluster = fieldsAt(inputs, "cluster");
+  if (location === undefined) {
+    if (snapshot.includes("/")) {
+      report("snapshot", "must be `s3://bucket/key`, `file://server/path`, a file name, or `latest`");
+    }
+    return;
+  }
+  if (location.kind !== "file" || cluster === undefined) return;
+  const servers = serverNames(cluster);
+  if (servers.includes(location.server) || servers.includes(undefined)) return;
+  report("snapshot", `names a server that is not listed; there are ${servers.join(", ")}`);
+}
+
+/** A restore is due when there is no resource yet, or another snapshot or trigger is named: then, and only then, may check look. */
+function isDue(inputs: SnapshotRestoreInputs, old: SnapshotRestoreInputs | undefined): boolean {
+  if (inputs.snapshot === undefined) return false;
+  return old === undefined || !same(old.snapshot, inputs.snapshot) || !same(old.triggers, inputs.triggers);
+}
+
+function decidesRestore(key: (typeof stored)[number]): boolean {
+  return key === "snapshot" || key === "triggers";
+}
+
+function request(inputs: SnapshotRestoreInputs, call: LifecycleCall): RestoreRequest {
+  const { snapshot = "", triggers, safetySnapshot, bumpRevision } = inputs;
+  return { snapshot, triggers, safetySnapshot, bumpRevision, s3: withS3Credentials(inputs.s3, call.credentials) };
+}
+
+/** Both deadlines hold where both are given; 30 minutes where none is. */
+function withDeadline(inputs: SnapshotRestoreInputs, call: LifecycleCall): LifecycleCall {
+  const own = inputs.deadline === undefined ? undefined : parseDuration(inputs.deadline);
+  const fallback = call.deadline === undefined ? defaultDeadlineMs : Infinity;
+  return { ...call, deadline: Math.min(Date.now() + (own ?? fallback), call.deadline ?? Infinity) };
+}
+
+function reportOf(state: SnapshotRestoreState | undefined): Partial<RestoreReport> {
+  return state === undefined ? {} : pick(state, reported);
+}
+
+function warnOfUnfinished(state: SnapshotRestoreState | undefined, call: LifecycleCall): void {
+  if (state?.snapshot === undefined || state.restoredAt !== undefined) return;
+  call.progress.warn(
+    `the restore of ${state.snapshot} was interrupted and is not finished: name it again to finish it`,
+  );
+}

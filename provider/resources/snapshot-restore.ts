@@ -1,0 +1,63 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { RestoreReport } from "../operations/restore";
+import type { ClusterArgs } from "./cluster";
+import { propertiesOf, resourceType } from "./dynamic-resource";
+import type { S3Args } from "./s3";
+
+export interface SnapshotRestoreArgs {
+  /** The cluster, as `etcd()` makes it. */
+  readonly cluster: pulumi.Input<ClusterArgs>;
+  /**
+   * What to restore: `s3://bucket/key`, `file://server/path`, a file's name, or `latest`. Naming one, or another one,
+   * replaces this resource, and the replacement restores; taking the name away does nothing. An empty name is an error.
+   * @default nothing is contacted and nothing happens
+   */
+  readonly snapshot?: pulumi.Input<string | undefined>;
+  /** The store to find it in, and to put the safety snapshot into. */
+  readonly s3?: pulumi.Input<S3Args> | undefined;
+  /** Any values: when one changes, the snapshot is restored again. */
+  readonly triggers?: pulumi.Input<pulumi.Input<unknown>[] | undefined>;
+  /** Save what is there before anything is stopped. @default true */
+  readonly safetySnapshot?: pulumi.Input<boolean | undefined>;
+  /** Raise etcd's revision beyond the old one, so that watchers notice; where etcd's tools can. @default true */
+  readonly bumpRevision?: pulumi.Input<boolean | undefined>;
+  /** When to give up, such as `"30m"` or `"1h30m"`. @default "30m", or `customTimeouts` */
+  readonly deadline?: pulumi.Input<string | undefined>;
+}
+
+/** Brings a cluster back to a snapshot, once. `pulumi preview` shows the plan. Outputs are absent until it has restored. */
+export class SnapshotRestore extends pulumi.CustomResource {
+  /** ISO 8601. */
+  declare readonly restoredAt: pulumi.Output<string | undefined>;
+  /** The snapshot that was restored. */
+  declare readonly restored: pulumi.Output<RestoreReport["restored"] | undefined>;
+  /** etcd's revision before, where it could still be asked. */
+  declare readonly revisionBefore: pulumi.Output<number | undefined>;
+  declare readonly revisionAfter: pulumi.Output<number | undefined>;
+  /** Locations of the snapshots that living members took first. */
+  declare readonly safetySnapshots: pulumi.Output<readonly string[] | undefined>;
+  declare readonly members: pulumi.Output<RestoreReport["members"] | undefined>;
+  /** Where the old data lies, `server:path`. It is never deleted by us. */
+  declare readonly setAside: pulumi.Output<readonly string[] | undefined>;
+  declare readonly steps: pulumi.Output<RestoreReport["steps"] | undefined>;
+  declare readonly durationMs: pulumi.Output<number | undefined>;
+  /** What was done, in words. */
+  declare readonly report: pulumi.Output<string | undefined>;
+
+  constructor(name: string, args: SnapshotRestoreArgs, opts?: pulumi.CustomResourceOptions) {
+    super(resourceType("SnapshotRestore"), name, propertiesOf("SnapshotRestore", name, args, outputs, opts), opts);
+  }
+}
+
+const outputs = [
+  "restoredAt",
+  "restored",
+  "revisionBefore",
+  "revisionAfter",
+  "safetySnapshots",
+  "members",
+  "setAside",
+  "steps",
+  "durationMs",
+  "report",
+];
