@@ -34,7 +34,7 @@ request() {
   [ "$left" -gt 0 ] || { rc=28 http=000; echo 'curl: (28) the deadline of the transfer is over' >"$w/stderr"; return 1; }
   set -- -q -g -sS --http1.1 -K - --connect-timeout 15 --max-time "$left" --speed-limit 1 --speed-time 30 -w '%{http_code}' "$@"
   [ -z "$ca" ] || set -- "$@" --cacert "$ca"
-  http=$(printf '%s\\n' "$config" | curl "$@" 2>"$w/stderr")
+  http=$(printf '%s\n' "$config" | curl "$@" 2>"$w/stderr")
   rc=$?
   case $rc:$http in 0:2??) return 0 ;; *) return 1 ;; esac
 }
@@ -51,8 +51,8 @@ send() {
   done
 }
 report() {
-  code=$(head -c 8192 "$w/answer" | tr -d '\\n' | sed -n 's/.*<Code>\\([A-Za-z0-9.]*\\)<\\/Code>.*/\\1/p')
-  printf 'failed %s %s %s\\n%s\\n' "$rc" "$http" "\${code:--}" "$(tail -n 1 "$w/stderr")"
+  code=$(head -c 8192 "$w/answer" | tr -d '\n' | sed -n 's/.*<Code>\([A-Za-z0-9.]*\)<\/Code>.*/\1/p')
+  printf 'failed %s %s %s\n%s\n' "$rc" "$http" "\${code:--}" "$(tail -n 1 "$w/stderr")"
   exit 0
 }`;
 }
@@ -68,7 +68,9 @@ export function curlFailure(stdout: string): (S3Failure & { readonly exit: numbe
     code: code === "-" ? undefined : code,
     status,
     // A store may answer and hang up before it has read everything: then its answer counts.
-    ...(status !== undefined && status >= 300 ? {} : { network: said.replace(/^curl: \(\d+\) /, "curl: ") || `curl: exit ${number}` }),
+    ...(status !== undefined && status >= 300
+      ? {}
+      : { network: said.replace(/^curl: \(\d+\) /, "curl: ") || `curl: exit ${number}` }),
     tls: TLS_EXITS.has(number),
   };
 }

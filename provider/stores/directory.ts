@@ -1,12 +1,12 @@
 import { posix } from "node:path";
 import { BackupError } from "../errors";
 import type { SnapshotFile } from "../model";
-import { parseVerification, verifyScript } from "../snapshot-file/verify-script";
 import { type ConnectedHost, pipeFile } from "../transport/connect";
 import type { Host } from "../transport/host";
 import { type Command, sh } from "../transport/shell";
 import { checkedName, namesThere } from "./snapshot-name";
 import type { SnapshotStore } from "./store";
+import { findVerifiedFile, readVerifiedFile } from "./verified-file";
 
 /**
  * The snapshots in a directory of one server. `stat` reads the whole file and throws SNAPSHOT_CORRUPT unless its
@@ -32,13 +32,8 @@ export function directoryStore(
     locate: (name) => ({ kind: "file", server, path: pathOf(name) }),
 
     async stat(name) {
-      const found = parseVerification((await holder().query(verifyScript(pathOf(name)), { timeoutMs: READ_MS })).stdout);
-      if (found.kind === "missing") return undefined;
-      if (found.kind === "sound") return entry(name, found.sizeBytes, found.modifiedAt);
-      throw new BackupError("SNAPSHOT_CORRUPT", `${pathOf(name)} is not a whole snapshot: ${found.reason}`, {
-        host: server,
-        hint: "Name another snapshot.",
-      });
+      const found = await findVerifiedFile(holder(), pathOf(name));
+      return found === undefined ? undefined : entry(name, found.sizeBytes, found.modifiedAt);
     },
 
     async list() {
@@ -47,11 +42,15 @@ export function directoryStore(
 
     async put(host, path, name) {
       const target = pathOf(name);
+      const { sha256 } = await readVerifiedFile(host, path);
       if (host.name !== server) await pipeFile(asConnected(host), path, holder(), target);
       else if (posix.normalize(path) !== target) await host.run(copyScript(path, target), { timeoutMs: COPY_MS });
-      const saved = await store.stat(name);
-      if (saved !== undefined) return saved;
-      throw new BackupError("SNAPSHOT_FAILED", `${target} is not there although it was copied`, { host: server });
+      const saved = await findVerifiedFile(holder(), target);
+      if (saved?.sha256 === sha256) return entry(name, saved.sizeBytes, saved.modifiedAt);
+      throw new BackupError("SNAPSHOT_FAILED", `${target} is not what was copied from ${host.name}:${path}`, {
+        host: server,
+        hint: `The snapshot itself is on ${host.name}: ${path}`,
+      });
     },
 
     async fetch(host, name, path) {
@@ -97,8 +96,6 @@ export function directoryStore(
   }
 }
 
-/** Reading a whole snapshot, on a slow disk. */
-const READ_MS = 10 * 60_000;
 const COPY_MS = 20 * 60_000;
 
 /** Whole or not at all, and 0600 from the first byte on. */

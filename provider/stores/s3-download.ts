@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { BackupError } from "../errors";
 import type { Host } from "../transport/host";
-import { type Command, sh } from "../transport/shell";
+import { type Command, script, sh } from "../transport/shell";
 import { curlConfig, curlFailure, curlPrelude } from "./curl";
 import type { S3Bucket } from "./s3-bucket";
 import { curlMissing } from "./s3-upload";
@@ -25,7 +25,8 @@ export async function download(bucket: S3Bucket, host: Host, object: Download): 
     seconds + 60,
   );
   const config = curlConfig(bucket.settings, url, object.etag === undefined ? {} : { "If-Match": object.etag });
-  const command = sh`( : fetch to ${object.path}\n${curlPrelude(bucket.settings, seconds)}\n${fetchScript(object, config)}\n)`;
+  const prelude = curlPrelude(bucket.settings, seconds);
+  const command = script(sh`( : fetch to ${object.path}`, prelude, fetchScript(object, config), sh`)`);
   const { stdout } = await host.run(command, { timeoutMs: (seconds + 60) * 1000 });
   const outcome = stdout.trim();
   if (outcome === "fetched") return;
@@ -45,10 +46,14 @@ export async function download(bucket: S3Bucket, host: Host, object: Download): 
     });
   }
   if (failure?.exit === 23) {
-    throw new BackupError("NO_SPACE", `${dirname(object.path)} cannot take the ${object.sizeBytes} bytes of ${location}`, {
-      host: host.name,
-      hint: "Look there with `df`, and make room.",
-    });
+    throw new BackupError(
+      "NO_SPACE",
+      `${dirname(object.path)} cannot take the ${object.sizeBytes} bytes of ${location}`,
+      {
+        host: host.name,
+        hint: "Look there with `df`, and make room.",
+      },
+    );
   }
   throw bucket.errorFor("s3:GetObject", object.key, failure ?? { network: "no answer from curl" }, host.name);
 }

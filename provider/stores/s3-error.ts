@@ -43,7 +43,10 @@ export function sdkFailure(error: unknown): S3Failure {
     return { code: BODYLESS.has(error.name) ? undefined : error.name, status, region };
   }
   const reason = [details.code, error.message].filter((part) => part !== undefined && part !== "").join(": ");
-  return { network: reason === "" ? error.name : reason, tls: TLS_ERROR.test(`${details.code ?? ""} ${error.message}`) };
+  return {
+    network: reason === "" ? error.name : reason,
+    tls: TLS_ERROR.test(`${details.code ?? ""} ${error.message}`),
+  };
 }
 
 interface SdkErrorFields {
@@ -115,7 +118,8 @@ function explain(request: S3Request, failure: S3Failure): { code: ErrorCode; wha
     };
   }
   if (status === 403 || status === 401 || code === "AccessDenied" || code === "AllAccessDisabled") {
-    const missing = action === "s3:GetObject" ? " A missing object answers the same when s3:ListBucket is not allowed." : "";
+    const missing =
+      action === "s3:GetObject" ? " A missing object answers the same when s3:ListBucket is not allowed." : "";
     return {
       code: "STORE_DENIED",
       what: `S3 denied ${action} on ${target} to ${who}${code === "" ? "" : ` (${code})`}`,

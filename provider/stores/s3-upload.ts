@@ -1,6 +1,6 @@
 import { BackupError } from "../errors";
 import type { Host } from "../transport/host";
-import { type Command, sh } from "../transport/shell";
+import { type Command, script, sh } from "../transport/shell";
 import { curlConfig, curlFailure, curlPrelude } from "./curl";
 import type { S3Bucket } from "./s3-bucket";
 
@@ -59,7 +59,8 @@ async function putInParts(bucket: S3Bucket, host: Host, file: Upload, partBytes:
   const about = { action: "s3:PutObject", key: file.key };
   const { UploadId } = await bucket.ask({
     ...about,
-    send: (sdk, client) => client.send(new sdk.CreateMultipartUploadCommand({ ...at, Metadata: { sha256: file.sha256 } })),
+    send: (sdk, client) =>
+      client.send(new sdk.CreateMultipartUploadCommand({ ...at, Metadata: { sha256: file.sha256 } })),
   });
   if (UploadId === undefined) throw bucket.errorFor(about.action, file.key, { network: "no upload id in the answer" });
   try {
@@ -96,7 +97,7 @@ async function putParts(
     const length = Math.min(partBytes, file.sizeBytes - (PartNumber - 1) * partBytes);
     lines.push(sh`part ${PartNumber} ${length} ${curlConfig(bucket.settings, url, {})}`);
   }
-  const body = lines.reduce((all, line) => sh`${all}\n${line}`, partFunction(file.path, partBytes));
+  const body = script(partFunction(file.path, partBytes), ...lines);
   const stdout = await runUpload(bucket, host, file, body);
   return numbers.map((PartNumber) => {
     const ETag = new RegExp(`^part ${PartNumber} (\\S+)$`, "m").exec(stdout)?.[1];
@@ -111,13 +112,19 @@ function partFunction(path: string, partBytes: number): Command {
   dd if=${path} of="$w/part" bs=1048576 skip=$((($1 - 1) * ${partBytes / MIB})) count=${partBytes / MIB} 2>"$w/stderr" || { cat "$w/stderr" >&2; exit 1; }
   [ "$(wc -c <"$w/part")" -eq "$2" ] || { echo changed; exit 0; }
   send "$3" -D "$w/headers" --upload-file "$w/part" || report
-  printf 'part %s %s\\n' "$1" "$(tr -d '\\r' <"$w/headers" | sed -n 's/^[Ee][Tt][Aa][Gg]: *//p' | tail -n 1)"
+  printf 'part %s %s\n' "$1" "$(tr -d '\r' <"$w/headers" | sed -n 's/^[Ee][Tt][Aa][Gg]: *//p' | tail -n 1)"
 }`;
 }
 
 async function runUpload(bucket: S3Bucket, host: Host, file: Upload, body: Command): Promise<string> {
   const { seconds } = timeLeft(file);
-  const command = sh`( : upload ${file.path}\n${curlPrelude(bucket.settings, seconds)}\n${body}\necho sent\n)`;
+  const command = script(
+    sh`( : upload ${file.path}`,
+    curlPrelude(bucket.settings, seconds),
+    body,
+    sh`echo sent
+)`,
+  );
   const { stdout } = await host.run(command, { timeoutMs: (seconds + 60) * 1000 });
   if (stdout.trimEnd().endsWith("sent")) return stdout;
   if (stdout.trim() === "no-curl") throw curlMissing(host.name);
@@ -147,10 +154,14 @@ async function abort(bucket: S3Bucket, key: string, UploadId: string, because: u
 
 /** The refusal of a server without curl, with the remedy. */
 export function curlMissing(host: string): BackupError {
-  return new BackupError("TOOL_MISSING", "curl is not installed, and this server sends to S3 and fetches from it with curl", {
-    host,
-    hint: "Install it there: apt-get install curl, dnf install curl, or zypper install curl.",
-  });
+  return new BackupError(
+    "TOOL_MISSING",
+    "curl is not installed, and this server sends to S3 and fetches from it with curl",
+    {
+      host,
+      hint: "Install it there: apt-get install curl, dnf install curl, or zypper install curl.",
+    },
+  );
 }
 
 function timeLeft({ deadlineMs }: Upload): { seconds: number } {

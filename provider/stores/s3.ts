@@ -1,12 +1,12 @@
 import { BackupError } from "../errors";
 import type { S3Settings, SnapshotFile } from "../model";
-import { parseVerification, verifyScript } from "../snapshot-file/verify-script";
 import type { HostReader } from "../transport/host";
 import { type S3Bucket, s3Bucket, unlessMissing } from "./s3-bucket";
 import { download } from "./s3-download";
 import { type UploadLimits, upload } from "./s3-upload";
 import { checkedName, namesThere } from "./snapshot-name";
 import type { SnapshotStore } from "./store";
+import { readVerifiedFile } from "./verified-file";
 
 export interface S3StoreOptions extends UploadLimits {
   /** Names asked for at a time. @default 1000 */
@@ -45,9 +45,13 @@ export function s3Store(
       if (head === undefined) return undefined;
       const fault = faultOf(name, head.sizeBytes);
       if (fault === undefined) return entry(name, head.sizeBytes, head.modifiedAt);
-      throw new BackupError("SNAPSHOT_CORRUPT", `s3://${settings.bucket}/${keyOf(name)} is not a whole snapshot: ${fault}`, {
-        hint: "Name another snapshot.",
-      });
+      throw new BackupError(
+        "SNAPSHOT_CORRUPT",
+        `s3://${settings.bucket}/${keyOf(name)} is not a whole snapshot: ${fault}`,
+        {
+          hint: "Name another snapshot.",
+        },
+      );
     },
 
     async list() {
@@ -79,18 +83,15 @@ export function s3Store(
 
     async put(host, path, name) {
       const key = keyOf(name);
+      const file = await readVerifiedFile(host, path);
       const deadlineMs = Date.now() + timeoutMs;
-      const file = parseVerification((await host.query(verifyScript(path), { timeoutMs: 10 * 60_000 })).stdout);
-      if (file.kind === "missing") throw new BackupError("SNAPSHOT_NOT_FOUND", `there is no ${path}`, { host: host.name });
-      if (file.kind === "corrupt") {
-        throw new BackupError("SNAPSHOT_CORRUPT", `${path} is not a whole snapshot: ${file.reason}`, { host: host.name });
-      }
       await upload(bucket, host, { path, key, sizeBytes: file.sizeBytes, sha256: file.sha256, deadlineMs }, options);
       const head = await unlessMissing(headObject(bucket, key));
       if (head?.sizeBytes === file.sizeBytes && head.sha256 === file.sha256) {
         return entry(name, head.sizeBytes, head.modifiedAt);
       }
-      const there = head === undefined ? "is not there" : `has ${head.sizeBytes} bytes of ${file.sizeBytes}, or another checksum`;
+      const there =
+        head === undefined ? "is not there" : `has ${head.sizeBytes} bytes of ${file.sizeBytes}, or another checksum`;
       throw new BackupError("SNAPSHOT_FAILED", `s3://${settings.bucket}/${key} ${there}, although S3 took it`, {
         host: host.name,
         hint: `The snapshot itself is safe on the server: ${path}`,
@@ -139,7 +140,9 @@ export function s3Store(
     const found = await unlessMissing(request);
     if (found !== undefined) return found;
     const names = (await store.list()).map((file) => file.name);
-    throw new BackupError("SNAPSHOT_NOT_FOUND", `no snapshot named ${name} in ${store.title}`, { hint: namesThere(names) });
+    throw new BackupError("SNAPSHOT_NOT_FOUND", `no snapshot named ${name} in ${store.title}`, {
+      hint: namesThere(names),
+    });
   }
 }
 

@@ -35,11 +35,11 @@ function roleScript(metadataService: string): Command {
   base=${metadataService}/latest
   ask() { curl -q -sS -f --noproxy '*' --connect-timeout 2 --max-time 8 "$@" 2>/dev/null; }
   token=$(ask -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$base/api/token") || { echo none; exit 0; }
-  with_token() { printf 'header = "X-aws-ec2-metadata-token: %s"\\n' "$token" | ask -K - "$1"; }
+  with_token() { printf 'header = "X-aws-ec2-metadata-token: %s"\n' "$token" | ask -K - "$1"; }
   role=$(with_token "$base/meta-data/iam/security-credentials/" | head -n 1)
   [ -n "$role" ] || { echo none; exit 0; }
   echo role
-  printf '%s\\n' "$role"
+  printf '%s\n' "$role"
   with_token "$base/meta-data/iam/security-credentials/$role" || :
 )`;
 }

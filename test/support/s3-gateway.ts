@@ -1,10 +1,11 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { S3Settings } from "../../provider/model";
+import { createAuthority } from "../lab/certificates";
 import { readEquipment } from "../lab/equipment";
 
 const run = promisify(execFile);
@@ -26,7 +27,9 @@ export async function startS3Gateway(): Promise<S3Gateway> {
   const data = join(directory, "data");
   const iam = join(directory, "iam");
   await Promise.all([mkdir(data), mkdir(iam)]);
-  const ca = await makeCertificates(directory);
+  const authority = await createAuthority(join(directory, "authority"), "test authority");
+  const { certPath, keyPath } = await authority.issue("s3", ["127.0.0.1", "localhost"]);
+  const ca = authority.caPem;
   const accounts = {
     "stranger-access": { access: "stranger-access", secret: "stranger-secret-4711", role: "user" },
   };
@@ -35,7 +38,7 @@ export async function startS3Gateway(): Promise<S3Gateway> {
   const gateway = spawn(
     join(readEquipment().versitygw, "versitygw"),
     [
-      ...["--port", `127.0.0.1:${port}`, "--cert", join(directory, "cert.pem"), "--key", join(directory, "key.pem")],
+      ...["--port", `127.0.0.1:${port}`, "--cert", certPath, "--key", keyPath],
       ...["--iam-dir", iam, "--health", "/health", "--quiet", "posix", data],
     ],
     { env: { ROOT_ACCESS_KEY: "owner-access", ROOT_SECRET_KEY: OWNER_SECRET }, stdio: ["ignore", "ignore", "pipe"] },
@@ -47,7 +50,7 @@ export async function startS3Gateway(): Promise<S3Gateway> {
     gateway.on("exit", (code) => resolve(`exit ${code}: ${said}`));
   });
   const answers = run("curl", [
-    ...["-q", "-sS", "-f", "--cacert", join(directory, "ca.pem"), "--retry", "40", "--retry-delay", "1"],
+    ...["-q", "-sS", "-f", "--cacert", authority.caPath, "--retry", "40", "--retry-delay", "1"],
     ...["--retry-connrefused", "--retry-max-time", "40", `https://127.0.0.1:${port}/health`],
   ]);
   await Promise.race([answers, ended.then((why) => Promise.reject(new Error(`versitygw did not start: ${why}`)))]);
@@ -94,20 +97,4 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === "string") throw new Error("no free port");
   return address.port;
-}
-
-async function makeCertificates(directory: string): Promise<string> {
-  const at = (name: string): string => join(directory, name);
-  const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  await run("openssl", [
-    ...["req", "-x509", ...fresh, "-days", "2", "-subj", "/CN=test authority"],
-    ...["-keyout", at("ca.key"), "-out", at("ca.pem")],
-  ]);
-  await run("openssl", ["req", ...fresh, "-subj", "/CN=s3", "-keyout", at("key.pem"), "-out", at("request.pem")]);
-  await writeFile(at("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
-  await run("openssl", [
-    ...["x509", "-req", "-in", at("request.pem"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-CAcreateserial"],
-    ...["-days", "2", "-extfile", at("names"), "-out", at("cert.pem")],
-  ]);
-  return readFile(at("ca.pem"), "utf8");
 }
