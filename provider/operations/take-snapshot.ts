@@ -1,5 +1,19 @@
-import type { Cluster, S3Settings } from "../model";
+import type { EtcdFacts } from "../distributions/etcd/facts";
+import { inspect } from "../distributions/etcd/inspect";
+import { membersOf } from "../distributions/etcd/members";
+import { type SavedFile, saveSnapshot, snapshotDirectory } from "../distributions/etcd/save-snapshot";
+import { describeSnapshot } from "../distributions/etcd/snapshot-status";
+import { BackupError } from "../errors";
+import { type Cluster, formatLocation, parseLocation, type S3Settings } from "../model";
+import { takeLock } from "../plan/lock";
+import { directoryStore } from "../stores/directory";
+import { openStore } from "../stores/open-store";
+import type { SnapshotStore } from "../stores/store";
+import type { ConnectedHost } from "../transport/connect";
 import type { Call } from "./call";
+import { inParallel } from "./in-parallel";
+import { reachAll, type ReachedHosts, reachServer } from "./reach";
+import { rememberTaken } from "./taken-here";
 
 export interface SnapshotRequest {
   /** Base of the file name; server and time are added. */
@@ -16,8 +30,9 @@ export interface TakenSnapshot {
   readonly sizeBytes: number;
   /** SHA-256 of the whole file, in hex. */
   readonly sha256: string;
-  readonly revision: number;
-  readonly totalKeys: number;
+  /** As etcd's own `snapshot status` says; undefined where the server has no tool that can. */
+  readonly revision?: number | undefined;
+  readonly totalKeys?: number | undefined;
   readonly etcdVersion: string;
   readonly server: string;
   /** ISO 8601. */
@@ -25,27 +40,140 @@ export interface TakenSnapshot {
   readonly durationMs: number;
 }
 
-/** Takes a snapshot and makes sure that the store has it. */
-export function takeSnapshot(cluster: Cluster, request: SnapshotRequest, call: Call): Promise<TakenSnapshot> {
-  throw new Error(`not built yet: ${[cluster, request, call].length}`);
+/** Takes a snapshot of one healthy voter, a follower if there is one, and makes sure that the store has it. */
+export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, call: Call): Promise<TakenSnapshot> {
+  const began = Date.now();
+  call.progress.status("looking for a healthy member");
+  const hosts = await reachSome(cluster);
+  const lock = await takeLock(cluster.name, `snapshot ${request.name}`, hosts);
+  try {
+    const { host, facts } = await chooseMember(cluster, hosts);
+    call.progress.status(`${host.name}: saving a snapshot`);
+    const guarded = lock.guard(host);
+    const saved = await saveSnapshot(guarded, facts, cluster, request.name);
+    const locations = [formatLocation({ kind: "file", server: host.name, path: saved.path })];
+    if (request.s3 !== undefined) {
+      call.progress.status(`${host.name}: uploading ${saved.name}`);
+      const store = openStore(request.s3, cluster.name, host);
+      await upload(store, host, saved, locations);
+    }
+    rememberTaken(locations);
+    return {
+      fileName: saved.name,
+      location: locations[0] ?? "",
+      locations,
+      sizeBytes: saved.sizeBytes,
+      sha256: saved.sha256,
+      ...(await describeSnapshot(host, facts, saved.path)),
+      etcdVersion: facts.etcdVersion,
+      server: host.name,
+      takenAt: saved.takenAt,
+      durationMs: Date.now() - began,
+    };
+  } finally {
+    await lock.release();
+  }
 }
 
 /** Whether a snapshot's file is still there, in any of its locations. Throws when that cannot be told. */
-export function snapshotExists(
+export async function snapshotExists(
   cluster: Cluster,
   snapshot: TakenSnapshot,
   s3: S3Settings | undefined,
-  call: Call,
 ): Promise<boolean> {
-  throw new Error(`not built yet: ${[cluster, snapshot, s3, call].length}`);
+  for (const { store, name } of await storesOf(cluster, snapshot, s3)) {
+    if ((await store.stat(name)) !== undefined) return true;
+  }
+  return false;
 }
 
 /** Deletes exactly this snapshot's files. Already gone is not an error. */
-export function deleteSnapshot(
+export async function deleteSnapshot(
   cluster: Cluster,
   snapshot: TakenSnapshot,
   s3: S3Settings | undefined,
-  call: Call,
 ): Promise<void> {
-  throw new Error(`not built yet: ${[cluster, snapshot, s3, call].length}`);
+  const lock = await takeLock(cluster.name, `delete snapshot ${snapshot.fileName}`, await reachSome(cluster));
+  try {
+    for (const { store, name } of await storesOf(cluster, snapshot, s3)) await store.delete(name);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** The file stays on its server: what was saved is not lost because it could not be sent. */
+async function upload(store: SnapshotStore, host: ConnectedHost, saved: SavedFile, locations: string[]): Promise<void> {
+  try {
+    const there = (await store.stat(saved.name)) ?? (await store.put(host, saved.path, saved.name));
+    locations.unshift(formatLocation(there.location));
+  } catch (error) {
+    const cause =
+      error instanceof BackupError ? error : new BackupError("SNAPSHOT_FAILED", String(error), { cause: error });
+    throw new BackupError(cause.code, cause.message.split("\n")[0] ?? "", {
+      hint: [
+        `The snapshot itself was saved: ${locations.join(", ")}.`,
+        ...(cause.hint === undefined ? [] : [cause.hint]),
+      ].join("\n"),
+      cause,
+    });
+  }
+}
+
+/** The servers that answer: a snapshot needs one, and is wanted most when others are gone. */
+async function reachSome(cluster: Cluster): Promise<ReachedHosts> {
+  const results = await inParallel(cluster.servers, (server) => reachServer(cluster, server));
+  const hosts = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  // None answers: the error that says so for each.
+  return hosts.length === 0 ? reachAll(cluster) : new Map(hosts.map((host) => [host.name, host]));
+}
+
+async function chooseMember(cluster: Cluster, hosts: ReachedHosts): Promise<{ host: ConnectedHost; facts: EtcdFacts }> {
+  const servers = await Promise.all([...hosts.values()].map((host) => inspect(host, cluster)));
+  const status = await membersOf(cluster, servers, hosts).look();
+  const rank = (facts: EtcdFacts): number => {
+    const look = status.get(facts.server);
+    if (look === undefined || look.isLearner || look.leaderId === "0") return 0;
+    return look.memberId === look.leaderId ? 1 : 2;
+  };
+  const facts = [...servers].sort((a, b) => rank(b) - rank(a))[0];
+  const host = facts === undefined ? undefined : hosts.get(facts.server);
+  if (facts !== undefined && host !== undefined && rank(facts) > 0) return { host, facts };
+  throw new BackupError(
+    "CLUSTER_UNHEALTHY",
+    `no member of ${cluster.name} can be saved: none is a voter that knows a leader`,
+    {
+      hint: `Asked ${servers.map((server) => server.server).join(", ")}. Look with \`etcdctl endpoint status --cluster\`.`,
+    },
+  );
+}
+
+async function storesOf(
+  cluster: Cluster,
+  snapshot: TakenSnapshot,
+  s3: S3Settings | undefined,
+): Promise<{ store: SnapshotStore; name: string }[]> {
+  const stores: { store: SnapshotStore; name: string }[] = [];
+  for (const location of snapshot.locations.map(parseLocation)) {
+    if (location?.kind === "s3" && s3 !== undefined) {
+      const folder = location.key.slice(0, Math.max(location.key.lastIndexOf("/"), 0));
+      const lender =
+        s3.accessKeyId === undefined && s3.profile === undefined
+          ? [...(await reachSome(cluster)).values()][0]
+          : undefined;
+      stores.push({
+        store: openStore({ ...s3, bucket: location.bucket, folder }, cluster.name, lender),
+        name: snapshot.fileName,
+      });
+    }
+    if (location?.kind === "file") {
+      const server = cluster.servers.find((one) => one.name === location.server);
+      if (server === undefined) continue;
+      const hosts = new Map([[server.name, await reachServer(cluster, server)]]);
+      stores.push({
+        store: directoryStore(hosts, server.name, snapshotDirectory(cluster.name)),
+        name: snapshot.fileName,
+      });
+    }
+  }
+  return stores;
 }

@@ -8,29 +8,41 @@ export interface Applied {
   readonly steps: readonly { readonly id: string; readonly title: string; readonly durationMs: number }[];
 }
 
+export interface ApplyOptions {
+  /** Steps that this attempt has already done are left out. */
+  readonly resume?: OpenAttempt | undefined;
+  /** No stage before the point of no return begins later than this, in milliseconds since the epoch. */
+  readonly deadline?: number | undefined;
+}
+
 /**
  * Runs a plan's stages in order. What fails before the point of no return is put back, and RESTORE_ABANDONED says why;
  * what fails after it stays where it is, and RESTORE_INTERRUPTED says that the next attempt goes on.
- * `resume`: steps that this attempt has already done are left out.
  */
 export async function applyPlan(
   plan: Plan,
   hosts: Hosts,
   journal: Journal,
   progress: Progress,
-  resume?: OpenAttempt,
+  options: ApplyOptions = {},
 ): Promise<Applied> {
+  const { resume, deadline = Infinity } = options;
   const steps: { id: string; title: string; durationMs: number }[] = [];
-  const finished = new Set(resume?.done);
+  const finished = resume?.done ?? new Set<string>();
   let crossed = resume?.crossed ?? false;
   for (const [index, stage] of plan.stages.entries()) {
-    const due = stage.filter((step) => !finished.has(step.id));
+    // A started server may have been stopped since, so it is started again.
+    const due = stage.filter(
+      (step) => step.gate === true || step.pointOfNoReturn === "crossing" || !finished.has(step.id),
+    );
     progress.status(`step ${index + 1}/${plan.stages.length}: ${stage[0]?.title ?? ""}`);
     const results = await Promise.allSettled(
       due.map(async (step) => {
         const began = Date.now();
+        if (!crossed && !isCrossing(plan.stages.slice(0, index)) && began > deadline)
+          throw new BackupError("COMMAND_TIMED_OUT", "the deadline is over");
         await step.run(journal.hostFor(step.id, hostOf(step, hosts)));
-        journal.note(step.server, "done", step.id);
+        if (step.gate !== true) journal.note(step.server, "done", step.id);
         steps.push({ id: step.id, title: step.title, durationMs: Date.now() - began });
       }),
     );

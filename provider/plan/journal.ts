@@ -1,4 +1,4 @@
-import type { Host, HostReader } from "../transport/host";
+import type { Host } from "../transport/host";
 import { type Command, rawScript, script, sh } from "../transport/shell";
 import type { Hosts } from "./plan";
 import { serverDirectory } from "./server-directory";
@@ -11,9 +11,9 @@ export type Outcome = "done" | "abandoned" | "superseded";
 export interface JournalLine {
   readonly event: JournalEvent;
   readonly at: number;
-  /** `open`: the attempt. `begin`, `done`, `undone`: the step's id. `closed`: the outcome. */
+  /** `open`, `closed`: the attempt. `begin`, `done`, `undone`: the step's id. */
   readonly subject: string;
-  /** `open`: the plan's identity. `begin`: the machine's boot, to tell later whether it lost power since. */
+  /** `open`: the plan's identity, and `quorum` when there was one. `closed`: the outcome. `begin`: the machine's boot, to tell later whether it lost power since. */
   readonly detail: string;
 }
 
@@ -22,6 +22,8 @@ export interface OpenAttempt {
   /** Names everything that this attempt puts on the servers. */
   readonly attempt: string;
   readonly identity: string;
+  /** Whether the cluster had a quorum when the attempt began. */
+  readonly quorumBefore: boolean;
   readonly began: ReadonlySet<string>;
   readonly done: ReadonlySet<string>;
   readonly crossed: boolean;
@@ -55,17 +57,15 @@ export function readOpenAttempt(journals: readonly string[]): OpenAttempt | unde
       done.delete(line.subject);
     }
   }
+  const [identity = "", before] = open.detail.split(" ");
   return {
     attempt: open.subject,
-    identity: open.detail,
+    identity,
+    quorumBefore: before === "quorum",
     began,
     done,
     crossed: all.some((line) => line.event === "crossed"),
   };
-}
-
-export async function readJournal(host: HostReader, cluster: string): Promise<string> {
-  return (await host.readFile(journalPath(cluster))) ?? "";
 }
 
 /** Writes the journal of one attempt on all its servers. */

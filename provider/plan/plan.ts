@@ -30,6 +30,8 @@ export interface Step {
   run(host: Host): Promise<void>;
   /** Puts back what `run` changed, in whole or in part or not at all. Used until the point of no return. */
   undo?(host: Host): Promise<void>;
+  /** Changes nothing, only waits: an attempt that resumes waits again. */
+  readonly gate?: true;
   /** `crossing`: once begun, the cluster may have taken writes. `crossed`: once done, there is only forward. */
   readonly pointOfNoReturn?: "crossing" | "crossed";
 }

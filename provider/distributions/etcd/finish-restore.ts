@@ -1,0 +1,14 @@
+import { serverDirectory } from "../../plan/server-directory";
+import { type Command, script, sh } from "../../transport/shell";
+import { installFile } from "../../transport/install-file";
+import { type RestorePlaces, resumeBackups } from "./restore-scripts";
+
+/** Ends an attempt on one server: backups run again, the restore is on record outside etcd's data, what was staged is gone. */
+export function finishRestore(cluster: string, marker: string, places: RestorePlaces): Command {
+  return script(
+    resumeBackups(cluster, places),
+    installFile(`${serverDirectory(cluster)}/restored.json`, marker, 0o600),
+    sh`[ $? -eq 0 ] || exit 1
+rm -rf ${places.work}`,
+  );
+}

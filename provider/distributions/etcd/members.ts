@@ -1,0 +1,140 @@
+import { BackupError } from "../../errors";
+import type { Cluster } from "../../model";
+import type { ConnectedHost } from "../../transport/connect";
+import { type EtcdMember, openEtcd } from "../../transport/etcd";
+import { sh } from "../../transport/shell";
+import { waitFor } from "../../transport/wait";
+import type { EtcdFacts } from "./facts";
+import { parseParts } from "./parts";
+
+/** The members of a cluster, asked through the servers' own connections. */
+export interface Members {
+  /** Opens one member, uses it and closes it. */
+  use<T>(facts: EtcdFacts, work: (member: EtcdMember) => Promise<T>): Promise<T>;
+  /** What each member says of itself; undefined for one that does not answer. */
+  look(): Promise<ReadonlyMap<string, MemberLook | undefined>>;
+  /** True when a linearizable read is answered: then the cluster takes writes. */
+  hasQuorum(): Promise<boolean>;
+  waitForQuorum(deadlineMs: number): Promise<void>;
+  /** Every member a voter of one cluster, with the same hash at the same revision. */
+  waitForEqualMembers(servers: readonly EtcdFacts[], deadlineMs: number): Promise<EqualMembers>;
+}
+
+export type MemberLook = Awaited<ReturnType<EtcdMember["status"]>>;
+
+export interface EqualMembers {
+  readonly revision: number;
+  readonly members: readonly { readonly name: string; readonly id: string; readonly peerUrls: readonly string[] }[];
+}
+
+export function membersOf(
+  cluster: Cluster,
+  servers: readonly EtcdFacts[],
+  hosts: ReadonlyMap<string, ConnectedHost>,
+): Members {
+  const use: Members["use"] = async (facts, work) => {
+    const host = hosts.get(facts.server);
+    if (host === undefined) throw new Error(`no connection to ${facts.server}`);
+    const member = await openEtcd(host, {
+      endpoint: facts.member.endpoint,
+      ...(await readCertificates(host, facts)),
+      ...(cluster.username === undefined ? {} : { username: cluster.username, password: cluster.password ?? "" }),
+    });
+    try {
+      return await work(member);
+    } finally {
+      await member.close();
+    }
+  };
+  const answers = async <T>(work: (member: EtcdMember) => Promise<T>): Promise<Map<string, T | undefined>> =>
+    new Map(
+      await Promise.all(
+        servers.map(async (facts) => [facts.server, await use(facts, work).catch(() => undefined)] as const),
+      ),
+    );
+  const hasQuorum = async (): Promise<boolean> =>
+    [...(await answers((member) => member.linearizableRead().then(() => true))).values()].includes(true);
+  return {
+    use,
+    look: () => answers((member) => member.status()),
+    hasQuorum,
+    waitForQuorum: (deadlineMs) =>
+      waitFor(
+        `${cluster.name}: etcd answers a linearizable read`,
+        async () => ((await hasQuorum()) ? true : "no member answers one"),
+        deadlineMs,
+      ),
+    async waitForEqualMembers(expected, deadlineMs) {
+      let found: EqualMembers | undefined;
+      const look = async (): Promise<true | string> => {
+        const result = await compareMembers(expected, use);
+        if (typeof result === "string") return result;
+        found = result;
+        return true;
+      };
+      await waitFor(`${cluster.name}: all members are healthy and equal`, look, deadlineMs);
+      if (found === undefined) throw new Error("the members were equal, but not described");
+      return found;
+    },
+  };
+}
+
+/** The members when they are all voters and equal; else what is in the way. */
+async function compareMembers(expected: readonly EtcdFacts[], use: Members["use"]): Promise<EqualMembers | string> {
+  const looks = await Promise.all(
+    expected.map((facts) =>
+      use(facts, async (member) => ({ facts, status: await member.status(), members: await member.members() })).catch(
+        (error: unknown) => `${facts.server}: ${error instanceof Error ? error.message : String(error)}`,
+      ),
+    ),
+  );
+  const silent = looks.filter((look) => typeof look === "string");
+  if (silent.length > 0) return silent.join("; ");
+  const members = looks.filter((look) => typeof look !== "string");
+  const names = expected.map((facts) => facts.member.name).sort();
+  for (const look of members) {
+    const listed = look.members.filter((member) => !member.isLearner).map((member) => member.name);
+    if (listed.sort().join() !== names.join())
+      return `${look.facts.server} lists the voters ${listed.join(", ")}, not ${names.join(", ")}`;
+  }
+  const revision = Math.min(...members.map((look) => Number(look.status.revision)));
+  const hashes = await Promise.all(
+    members.map(async ({ facts }) =>
+      use(facts, async (member) => `${(await member.hashKv(revision)).hash}`).catch(() => "no answer"),
+    ),
+  );
+  if (new Set(hashes).size !== 1 || hashes[0] === "no answer") {
+    return `hashes at revision ${revision}: ${members.map((look, i) => `${look.facts.server} ${hashes[i] ?? ""}`).join(", ")}`;
+  }
+  const [first] = members;
+  return { revision, members: (first?.members ?? []).map(({ name, id, peerUrls }) => ({ name, id, peerUrls })) };
+}
+
+async function readCertificates(
+  host: ConnectedHost,
+  facts: EtcdFacts,
+): Promise<{ ca?: string; cert?: string; key?: string }> {
+  const { cacert, cert, key } = facts.member;
+  if (cacert === undefined) return {};
+  const mark = "=certificate";
+  const { stdout } = await host
+    .query(
+      sh`show() { printf '\n%s %s\n' ${mark} "$1"; [ -z "$2" ] || cat "$2" || exit 1; }
+show ca ${cacert}; show cert ${cert ?? ""}; show key ${key ?? ""}`,
+    )
+    .catch((cause: unknown) => {
+      throw new BackupError("SETTING_NOT_FOUND", "a certificate for etcd's client port could not be read", {
+        host: host.name,
+        hint: `Looked for ${[cacert, cert, key].filter((path) => path !== undefined).join(", ")}. Give \`cacert\`, \`cert\` and \`key\` in etcd({ … }).`,
+        cause,
+      });
+    });
+  const parts = parseParts(stdout, mark);
+  const pem = (name: string): string | undefined => parts.get(name) || undefined;
+  const [ca, certificate, privateKey] = [pem("ca"), pem("cert"), pem("key")];
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(certificate === undefined ? {} : { cert: certificate }),
+    ...(privateKey === undefined ? {} : { key: privateKey }),
+  };
+}

@@ -1,0 +1,211 @@
+import { serverDirectory } from "../../plan/server-directory";
+import { type Command, rawScript, script, sh } from "../../transport/shell";
+import type { EtcdFacts } from "./facts";
+import { unitName } from "./places";
+
+/** What one attempt puts on a server, and where. */
+export interface RestorePlaces {
+  /** The staged file and what is remembered between steps. Ours alone. */
+  readonly work: string;
+  readonly staged: string;
+  /** The restored data, built beside the old one on the same file system, so that a rename swaps them. */
+  readonly prepared: string;
+  readonly preparedWal: string | undefined;
+  /** The old data. Never deleted by us. */
+  readonly aside: string;
+  readonly asideWal: string | undefined;
+}
+
+export function restorePlaces(cluster: string, facts: EtcdFacts, attempt: string): RestorePlaces {
+  const { dataDir, walDir } = facts.member;
+  const work = workDirectory(cluster, attempt);
+  return {
+    work,
+    staged: `${work}/snapshot.db`,
+    // Inside the data directory, which may be a mount point: only there is a rename certain to be one.
+    prepared: `${dataDir}/.restore-${attempt}`,
+    preparedWal: walDir === undefined ? undefined : `${walDir}/.restore-${attempt}`,
+    aside: `${dataDir}/member.before-${attempt}`,
+    asideWal: walDir === undefined ? undefined : `${walDir}/before-${attempt}`,
+  };
+}
+
+export function workDirectory(cluster: string, attempt: string): string {
+  return `${serverDirectory(cluster)}/restore-${attempt}`;
+}
+
+export function pauseBackups(cluster: string, places: RestorePlaces): Command {
+  const unit = unitName(cluster);
+  return sh`mkdir -p ${places.work} && cd ${places.work} || exit 1
+[ -e timer ] || systemctl is-active ${`${unit}.timer`} >timer || :
+[ "$(cat timer)" != active ] || systemctl stop ${`${unit}.timer`} ${`${unit}.service`}`;
+}
+
+export function resumeBackups(cluster: string, places: RestorePlaces): Command {
+  return sh`[ "$(cat ${`${places.work}/timer`} 2>/dev/null)" != active ] || systemctl start ${`${unitName(cluster)}.timer`}`;
+}
+
+export function stopApiServer(unit: string, work: string): Command {
+  return sh`mkdir -p ${work} && cd ${work} || exit 1
+[ -e api-server ] || systemctl is-active ${unit} >api-server || :
+systemctl stop ${unit}`;
+}
+
+export function startApiServer(unit: string, work: string): Command {
+  return sh`[ "$(cat ${`${work}/api-server`} 2>/dev/null)" != active ] || systemctl start --no-block ${unit}`;
+}
+
+/** Restores into a directory of its own while etcd still runs: what is wrong with file or tool shows before anything stops. */
+export function prepareData(
+  facts: EtcdFacts,
+  places: RestorePlaces,
+  initialCluster: string,
+  token: string,
+  bump: boolean,
+): Command {
+  const { member } = facts;
+  const flags = [
+    ...["--name", member.name, "--initial-cluster", initialCluster, "--initial-cluster-token", token],
+    ...["--initial-advertise-peer-urls", member.peerUrls.join(","), "--data-dir", places.prepared],
+    ...(places.preparedWal === undefined ? [] : ["--wal-dir", places.preparedWal]),
+    ...(bump ? ["--bump-revision", "1000000000", "--mark-compacted"] : []),
+  ];
+  const owner = `${facts.user}:${facts.group}`;
+  return sh`export ETCDCTL_API=3
+prepared=${places.prepared} wal=${places.preparedWal ?? ""} work=${places.work} data=${member.dataDir}
+rm -rf "$prepared" && { [ -z "$wal" ] || rm -rf "$wal"; } || exit 1
+[ -d "$data" ] || { mkdir -p "$data" && chown ${owner} "$data" && chmod 700 "$data"; } || exit 1
+${facts.restoreTool ?? "etcdutl"} snapshot restore ${places.staged} ${flags} >"$work/restore.log" 2>&1 || { tail -n 5 "$work/restore.log" >&2; exit 1; }
+${facts.restoreTool ?? "etcdutl"} snapshot status "$prepared/member/snap/db" --write-out=json >"$work/prepared.json" 2>>"$work/restore.log" || { tail -n 5 "$work/restore.log" >&2; exit 1; }
+chown -R ${owner} "$prepared" && chmod 700 "$prepared" || exit 1
+[ -z "$wal" ] || chown -R ${owner} "$wal" || exit 1
+! command -v restorecon >/dev/null || restorecon -R "$prepared" \${wal:+"$wal"}
+cat "$work/prepared.json"`;
+}
+
+export function removePrepared(places: RestorePlaces): Command {
+  return sh`rm -rf ${places.prepared} ${places.preparedWal ?? []}`;
+}
+
+const HOLD = "zz-etcd-backup-restore.conf";
+
+/** While a restore is between two states, not even a reboot may start etcd: an empty data directory would begin a new cluster. */
+function hold(facts: EtcdFacts): Command {
+  const folder = `/etc/systemd/system/${facts.unit}.d`;
+  return sh`mkdir -p ${folder} &&
+printf '%s\n' '# A restore is under way: etcd must not start. Removed by the restore itself.' '[Unit]' 'ConditionPathExists=/nonexistent/etcd-backup-restore' >${`${folder}/${HOLD}`} &&
+systemctl daemon-reload || exit 1`;
+}
+
+function unhold(facts: EtcdFacts): Command {
+  const folder = `/etc/systemd/system/${facts.unit}.d`;
+  return sh`rm -f ${`${folder}/${HOLD}`} && { rmdir ${folder} 2>/dev/null || :; } && systemctl daemon-reload || exit 1`;
+}
+
+/** Stops etcd with SIGTERM and confirms that nothing listens on its ports any more. */
+export function stopMember(facts: EtcdFacts, places: RestorePlaces): Command {
+  return script(
+    sh`mkdir -p ${places.work} || exit 1
+[ -e ${`${places.work}/unit`} ] || systemctl show ${facts.unit} -p ActiveState --value >${`${places.work}/unit`}`,
+    hold(facts),
+    sh`systemctl stop ${facts.unit} || exit 1
+closed() {
+  awk -v ports=${ports(facts)} 'BEGIN { n = split(ports, p, ",") } $4 == "0A" { for (i = 1; i <= n; i++) if ($2 ~ ":" p[i] "$") found = 1 } END { exit found }' /proc/net/tcp /proc/net/tcp6
+}
+n=0
+until closed; do
+  n=$((n + 1)); [ $n -lt 100 ] || { echo 'etcd was stopped, but something still listens on its ports' >&2; exit 1; }
+  sleep 0.2
+done`,
+  );
+}
+
+/** Starts what ran before `stopMember`. */
+export function startAsBefore(facts: EtcdFacts, places: RestorePlaces): Command {
+  return script(
+    unhold(facts),
+    sh`case "$(cat ${`${places.work}/unit`} 2>/dev/null)" in
+active | activating | reloading) systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit} ;;
+esac`,
+  );
+}
+
+/** Starts the restored member without waiting: etcd tells systemd that it is up only when there is a quorum. */
+export function startMember(facts: EtcdFacts): Command {
+  return script(
+    unhold(facts),
+    sh`systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit}`,
+  );
+}
+
+/** Sets the old data aside and puts the prepared one in its place: two renames, safe to repeat after either. */
+export function swapData(facts: EtcdFacts, places: RestorePlaces): Command {
+  return script(
+    sh`data=${facts.member.dataDir} prepared=${places.prepared} aside=${places.aside} work=${places.work}
+if [ -e "$prepared/member" ]; then
+  [ -e "$work/data" ] || { [ -e "$data/member" ] && echo yes || echo no; } >"$work/data"
+  if [ -e "$data/member" ]; then
+    [ ! -e "$aside" ] || { echo "$aside exists already" >&2; exit 1; }
+    mv "$data/member" "$aside" || exit 1
+  fi
+  mv "$prepared/member" "$data/member" || exit 1
+fi
+[ -d "$data/member" ] || { echo "$data/member is missing" >&2; exit 1; }
+rmdir "$prepared" 2>/dev/null`,
+    // The WAL directory may be a mount point, so its files are moved one by one; etcd ignores folders in it.
+    places.preparedWal === undefined || facts.member.walDir === undefined
+      ? rawScript("")
+      : sh`wal=${facts.member.walDir} new=${places.preparedWal} old=${places.asideWal ?? ""}
+if [ -d "$new" ]; then
+  mkdir -p "$old" || exit 1
+  [ -e "$work/wal" ] || { for f in "$wal"/*.wal "$wal"/*.tmp; do [ ! -e "$f" ] || mv "$f" "$old/" || exit 1; done; : >"$work/wal"; }
+  for f in "$new"/*; do [ ! -e "$f" ] || mv "$f" "$wal/" || exit 1; done
+  rmdir "$new" || exit 1
+fi`,
+    sh`sync`,
+  );
+}
+
+/** The reverse of `swapData`, from wherever it stopped. */
+export function swapBack(facts: EtcdFacts, places: RestorePlaces): Command {
+  return script(
+    places.preparedWal === undefined || facts.member.walDir === undefined
+      ? rawScript("")
+      : sh`wal=${facts.member.walDir} new=${places.preparedWal} old=${places.asideWal ?? ""}
+if [ -d "$old" ]; then
+  mkdir -p "$new" || exit 1
+  [ ! -e ${`${places.work}/wal`} ] || { for f in "$wal"/*.wal "$wal"/*.tmp; do [ ! -e "$f" ] || mv "$f" "$new/" || exit 1; done; rm -f ${`${places.work}/wal`}; }
+  for f in "$old"/*; do [ ! -e "$f" ] || mv "$f" "$wal/" || exit 1; done
+  rmdir "$old"
+fi`,
+    sh`data=${facts.member.dataDir} prepared=${places.prepared} aside=${places.aside} work=${places.work}
+if [ -e "$aside" ] || [ "$(cat "$work/data" 2>/dev/null)" = no ]; then
+  if [ -e "$data/member" ] && [ ! -e "$prepared/member" ]; then
+    mkdir -p "$prepared" && mv "$data/member" "$prepared/member" || exit 1
+  fi
+  [ ! -e "$aside" ] || mv "$aside" "$data/member" || exit 1
+fi
+rm -f "$work/data"
+sync`,
+  );
+}
+
+/** How the restored member ended, and what its files hold: what decides whether anything can have been written to it. */
+export function examineStopped(facts: EtcdFacts, places: RestorePlaces): Command {
+  return sh`export ETCDCTL_API=3
+systemctl show ${facts.unit} -p ExecMainCode -p ExecMainStatus -p NRestarts
+printf 'boot=%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
+printf 'prepared=%s\n' "$(cat ${`${places.work}/prepared.json`})"
+printf 'now=%s\n' "$(${facts.restoreTool ?? "etcdutl"} snapshot status ${`${facts.member.dataDir}/member/snap/db`} --write-out=json 2>/dev/null)"`;
+}
+
+/** Ports in the kernel's own spelling. */
+function ports(facts: EtcdFacts): string {
+  const urls = ["listen-client-urls", "listen-peer-urls"].flatMap((flag) =>
+    (facts.settings.get(flag) ?? "").split(","),
+  );
+  const numbers = urls.flatMap((url) => /:(\d+)\/?$/.exec(url)?.slice(1) ?? []).map(Number);
+  return (numbers.length > 0 ? numbers : [2379, 2380])
+    .map((port) => port.toString(16).toUpperCase().padStart(4, "0"))
+    .join(",");
+}

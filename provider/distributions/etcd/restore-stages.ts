@@ -1,0 +1,197 @@
+import { BackupError } from "../../errors";
+import type { Cluster } from "../../model";
+import type { Hosts, Stage, Step } from "../../plan/plan";
+import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
+import type { Host } from "../../transport/host";
+import { type Command, sh } from "../../transport/shell";
+import type { EtcdFacts } from "./facts";
+import { bootOfBegin, canGoBack } from "./settle";
+import {
+  type RestorePlaces,
+  pauseBackups,
+  prepareData,
+  removePrepared,
+  restorePlaces,
+  resumeBackups,
+} from "./restore-scripts";
+import {
+  startApiServer,
+  startAsBefore,
+  startMember,
+  stopApiServer,
+  stopMember,
+  swapBack,
+  swapData,
+  workDirectory,
+} from "./restore-scripts";
+import type { EqualMembers, Members } from "./members";
+import { saveSafetySnapshot } from "./save-snapshot";
+
+const MINUTES = 60_000;
+
+/** What a restore's stages are built from. */
+export interface RestoreStagesRequest {
+  readonly cluster: Cluster;
+  /** Names everything that this attempt puts on the servers. */
+  readonly attempt: string;
+  /** Copies the snapshot onto a server, whole or not at all. */
+  readonly fetch: (server: string, path: string) => Promise<void>;
+  readonly members: Members;
+  /** Servers whose etcd is alive and is saved first. */
+  readonly safety: readonly string[];
+  readonly bumpRevision: boolean;
+  /** Told what the proven members look like. */
+  readonly proven: (members: EqualMembers) => void;
+}
+
+/** The stages, in order, that bring the servers back to a snapshot. */
+export function restoreStages(servers: readonly EtcdFacts[], request: RestoreStagesRequest): readonly Stage[] {
+  const { cluster, attempt, members } = request;
+  const initialCluster = servers
+    .flatMap(({ member }) => member.peerUrls.map((url) => `${member.name}=${url}`))
+    .join(",");
+  const each = (
+    action: string,
+    title: string,
+    build: (facts: EtcdFacts, places: RestorePlaces) => Omit<Step, "id" | "title" | "server">,
+  ): Stage =>
+    servers.map((facts) => ({
+      id: `${facts.server}:${action}`,
+      title,
+      server: facts.server,
+      ...build(facts, restorePlaces(cluster.name, facts, attempt)),
+    }));
+  const change =
+    (command: Command, timeoutMs?: number) =>
+    async (host: Host): Promise<void> => {
+      await host.run(command, { timeoutMs });
+    };
+  const apiServers = (
+    action: string,
+    title: string,
+    build: (unit: string, work: string) => Omit<Step, "id" | "title" | "server">,
+  ): Stage =>
+    (cluster.apiServers ?? []).map(({ name, unit = "kube-apiserver.service" }) => ({
+      id: `${name}:${action}`,
+      title,
+      server: name,
+      ...build(unit, workDirectory(cluster.name, attempt)),
+    }));
+  const [first] = servers;
+  const stages: Stage[] = [
+    each("pause-backups", "pause the scheduled backups", (_, places) => ({
+      run: change(pauseBackups(cluster.name, places), 2 * MINUTES),
+      // What the attempt remembered on this server goes with its last undo.
+      undo: async (host) => {
+        await host.run(resumeBackups(cluster.name, places));
+        await host.run(sh`rm -rf ${places.work}`);
+      },
+    })),
+    each("stage", "stage the snapshot and check it", (facts, places) => ({
+      run: (host) => stage(host, facts.server, places, request),
+      undo: change(sh`rm -f ${places.staged}`),
+    })),
+    each("safety-snapshot", "save the present data", (facts) => ({
+      run: async (host) => {
+        if (request.safety.includes(facts.server)) await saveSafetySnapshot(host, facts, cluster, attempt);
+      },
+    })).filter((step) => request.safety.includes(step.server)),
+    each("prepare", "restore into a new data directory beside the old one", (facts, places) => ({
+      run: change(
+        prepareData(
+          facts,
+          places,
+          initialCluster,
+          `etcd-backup-${attempt}`,
+          request.bumpRevision && facts.canBumpRevision,
+        ),
+        30 * MINUTES,
+      ),
+      undo: change(removePrepared(places)),
+    })),
+    apiServers("stop-api-server", "stop the API servers", (unit, work) => ({
+      run: change(stopApiServer(unit, work), 3 * MINUTES),
+      undo: change(startApiServer(unit, work), 3 * MINUTES),
+    })),
+    each("stop", "stop etcd", (facts, places) => ({
+      run: change(stopMember(facts, places), 3 * MINUTES),
+      undo: change(startAsBefore(facts, places), 3 * MINUTES),
+    })),
+    each("swap", "set the old data aside and put the restored data in its place", (facts, places) => ({
+      run: change(swapData(facts, places)),
+      undo: change(swapBack(facts, places)),
+    })),
+    each("start", "start etcd", (facts, places) => ({
+      run: change(startMember(facts)),
+      undo: change(stopMember(facts, places), 3 * MINUTES),
+      pointOfNoReturn: "crossing" as const,
+    })),
+    first === undefined
+      ? []
+      : [
+          {
+            id: "cluster:serve",
+            title: "wait until the restored cluster serves",
+            server: first.server,
+            run: () => members.waitForQuorum(3 * MINUTES),
+            gate: true as const,
+            pointOfNoReturn: "crossed" as const,
+          },
+        ],
+    first === undefined
+      ? []
+      : [
+          {
+            id: "cluster:verify",
+            title: "prove that all members are healthy and equal",
+            server: first.server,
+            run: async () => request.proven(await members.waitForEqualMembers(servers, 3 * MINUTES)),
+            gate: true as const,
+          },
+        ],
+    apiServers("start-api-server", "start the API servers", (unit, work) => ({
+      run: change(startApiServer(unit, work), 3 * MINUTES),
+    })),
+  ];
+  return stages.filter((stage) => stage.length > 0);
+}
+
+/** Whether anything may have been written to the restored members. Stops them to find out. */
+export async function settle(
+  servers: readonly EtcdFacts[],
+  request: RestoreStagesRequest,
+  hosts: Hosts,
+): Promise<"forward" | "back"> {
+  if (await request.members.hasQuorum()) return "forward";
+  const verdicts = await Promise.all(
+    servers.map(async (facts) => {
+      const host = hosts.get(facts.server);
+      if (host === undefined) return false;
+      const places = restorePlaces(request.cluster.name, facts, request.attempt);
+      await host.run(stopMember(facts, places), { timeoutMs: 3 * MINUTES });
+      return canGoBack(host, facts, places, await bootOfBegin(host, request.cluster.name, `${facts.server}:start`));
+    }),
+  );
+  if (verdicts.every((verdict) => verdict)) return "back";
+  // Only forward is left: what was stopped to look at it runs again.
+  await Promise.all(servers.map((facts) => hosts.get(facts.server)?.run(startMember(facts))));
+  return "forward";
+}
+
+async function stage(host: Host, server: string, places: RestorePlaces, request: RestoreStagesRequest): Promise<void> {
+  await host.run(sh`umask 077; mkdir -p ${places.work}`);
+  const look = async (): Promise<ReturnType<typeof parseVerification>> =>
+    parseVerification((await host.query(verifyScript(places.staged), { timeoutMs: 10 * MINUTES })).stdout);
+  if ((await look()).kind === "sound") return;
+  await request.fetch(server, places.staged);
+  const found = await look();
+  if (found.kind === "sound") return;
+  throw new BackupError(
+    "SNAPSHOT_CORRUPT",
+    `the snapshot is not whole: ${found.kind === "corrupt" ? found.reason : "it is not there"}`,
+    {
+      host: server,
+      hint: "Name another snapshot. etcd was not touched.",
+    },
+  );
+}

@@ -1,0 +1,94 @@
+import { BackupError, CommandError } from "../../errors";
+import type { Cluster } from "../../model";
+import { serverDirectory } from "../../plan/server-directory";
+import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
+import type { Host } from "../../transport/host";
+import { type Command, sh } from "../../transport/shell";
+import type { EtcdFacts } from "./facts";
+
+/** Snapshots that a restore takes of what it replaces. Never pruned, never `latest`. */
+export const SAFETY_PREFIX = "safety-";
+
+export interface SavedFile {
+  readonly name: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly takenAt: string;
+}
+
+/** Where a cluster's snapshots lie on a server unless its backups say otherwise. */
+export function snapshotDirectory(cluster: string): string {
+  return `${serverDirectory(cluster)}/snapshots`;
+}
+
+/** Takes a snapshot of one member into its server's directory and verifies it. */
+export async function saveSnapshot(host: Host, facts: EtcdFacts, cluster: Cluster, base: string): Promise<SavedFile> {
+  const takenAt = new Date(facts.clock * 1000).toISOString();
+  const name = `${base}-${facts.server}-${facts.clock}.db`;
+  const path = `${snapshotDirectory(cluster.name)}/${name}`;
+  if (facts.etcdctl === undefined) {
+    throw new BackupError("TOOL_MISSING", "there is no etcdctl", {
+      host: host.name,
+      hint: "Install etcdctl beside etcd.",
+    });
+  }
+  try {
+    await host.run(saveScript(facts, facts.etcdctl, cluster.username, path), {
+      stdin: cluster.username === undefined ? undefined : `${cluster.password ?? ""}\n`,
+      timeoutMs: 15 * 60_000,
+    });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new BackupError(
+      "SNAPSHOT_FAILED",
+      `etcdctl could not save a snapshot: ${error.stderr.trimEnd().split("\n").at(-1) ?? ""}`,
+      {
+        host: host.name,
+        hint: "Nothing was left behind. Ask etcd itself with `etcdctl endpoint health`.",
+        cause: error,
+      },
+    );
+  }
+  const found = parseVerification((await host.query(verifyScript(path), { timeoutMs: 10 * 60_000 })).stdout);
+  if (found.kind !== "sound") {
+    throw new BackupError(
+      "SNAPSHOT_CORRUPT",
+      `the snapshot just saved is not whole: ${found.kind === "corrupt" ? found.reason : "it is not there"}`,
+      {
+        host: host.name,
+      },
+    );
+  }
+  return { name, path, sizeBytes: found.sizeBytes, sha256: found.sha256, takenAt };
+}
+
+/** Takes the snapshot that a restore can be undone with by hand. Taken once in an attempt. */
+export async function saveSafetySnapshot(
+  host: Host,
+  facts: EtcdFacts,
+  cluster: Cluster,
+  attempt: string,
+): Promise<SavedFile> {
+  return saveSnapshot(host, facts, cluster, `${SAFETY_PREFIX}${attempt}`);
+}
+
+/** Saves under another name first: a file that has the right name is whole. */
+function saveScript(facts: EtcdFacts, etcdctl: string, username: string | undefined, path: string): Command {
+  const { endpoint, cacert, cert, key } = facts.member;
+  const flags = [
+    `--endpoints=${endpoint}`,
+    ...(cacert === undefined ? [] : [`--cacert=${cacert}`]),
+    ...(cert === undefined ? [] : [`--cert=${cert}`]),
+    ...(key === undefined ? [] : [`--key=${key}`]),
+    // etcdctl reads the password that belongs to the user from its standard input.
+    ...(username === undefined ? [] : [`--user=${username}`]),
+  ];
+  return sh`(
+  f=${path}
+  umask 077
+  mkdir -p "$(dirname "$f")" || exit 1
+  trap 'rm -f "$f.saving" "$f.saving.part"' EXIT
+  ETCDCTL_API=3 ${etcdctl} ${flags} snapshot save "$f.saving" >&2 && chmod 600 "$f.saving" && mv "$f.saving" "$f" && { sync "$f" 2>/dev/null || sync; }
+)`;
+}

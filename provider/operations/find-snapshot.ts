@@ -1,0 +1,114 @@
+import { posix } from "node:path";
+import { BackupError, hasCode } from "../errors";
+import { type Cluster, formatLocation, parseLocation, type S3Settings, type SnapshotFile } from "../model";
+import { SAFETY_PREFIX, snapshotDirectory } from "../distributions/etcd/save-snapshot";
+import { directoryStore } from "../stores/directory";
+import { openStore } from "../stores/open-store";
+import type { SnapshotStore } from "../stores/store";
+import type { Host } from "../transport/host";
+import type { ReachedHosts } from "./reach";
+
+/** A snapshot that is where it was looked for, and as far as can be told without reading it all, whole. */
+export interface FoundSnapshot {
+  readonly file: SnapshotFile;
+  readonly title: string;
+  /** Copies it onto one of the cluster's servers. */
+  fetch(host: Host, path: string): Promise<void>;
+}
+
+/** Finds what a restore names: a location, a file name, or `latest`. Rejects with SNAPSHOT_NOT_FOUND, saying what there is. */
+export async function findSnapshot(
+  cluster: Cluster,
+  wanted: string,
+  s3: S3Settings | undefined,
+  hosts: ReachedHosts,
+): Promise<FoundSnapshot> {
+  const [someHost] = hosts.values();
+  const location = parseLocation(wanted);
+  if (location?.kind === "file") {
+    return inStore(directoryStore(hosts, location.server, posix.dirname(location.path)), posix.basename(location.path));
+  }
+  if (location?.kind === "s3") {
+    const slash = location.key.lastIndexOf("/");
+    const settings: S3Settings = {
+      ...s3,
+      bucket: location.bucket,
+      folder: slash < 0 ? "" : location.key.slice(0, slash),
+    };
+    return inStore(openStore(settings, cluster.name, someHost), location.key.slice(slash + 1));
+  }
+  const stores = s3 === undefined ? localStores(cluster, hosts) : [openStore(s3, cluster.name, someHost)];
+  return wanted === "latest" ? latest(stores) : firstWith(stores, wanted);
+}
+
+/** The directories in which the servers keep this cluster's snapshots. */
+export function localStores(cluster: Cluster, hosts: ReachedHosts): SnapshotStore[] {
+  return [...hosts.keys()].map((server) => directoryStore(hosts, server, snapshotDirectory(cluster.name)));
+}
+
+async function inStore(store: SnapshotStore, name: string): Promise<FoundSnapshot> {
+  const file = await store.stat(name);
+  if (file === undefined) {
+    const names = (await store.list()).map((other) => other.name);
+    throw new BackupError("SNAPSHOT_NOT_FOUND", `no snapshot named ${name} in ${store.title}`, {
+      hint: describeNames(names),
+    });
+  }
+  return found(store, file);
+}
+
+async function firstWith(stores: readonly SnapshotStore[], name: string): Promise<FoundSnapshot> {
+  const results = await Promise.all(stores.map(async (store) => ({ store, file: await store.stat(name) })));
+  for (const { store, file } of results) if (file !== undefined) return found(store, file);
+  const names = (await Promise.all(stores.map((store) => store.list()))).flat().map((file) => file.name);
+  throw new BackupError(
+    "SNAPSHOT_NOT_FOUND",
+    `no snapshot named ${name} in ${stores.map((store) => store.title).join(", ")}`,
+    {
+      hint: describeNames(names),
+    },
+  );
+}
+
+/** The newest one that is whole; what a restore saved of the data it replaced is never meant. */
+async function latest(stores: readonly SnapshotStore[]): Promise<FoundSnapshot> {
+  const listed = await Promise.all(stores.map(async (store) => (await store.list()).map((file) => ({ store, file }))));
+  const candidates = listed
+    .flat()
+    .filter(({ file }) => file.name.endsWith(".db") && !file.name.startsWith(SAFETY_PREFIX))
+    .sort((a, b) => b.file.takenAt.localeCompare(a.file.takenAt));
+  for (const { store, file } of candidates) {
+    try {
+      const verified = await store.stat(file.name);
+      if (verified !== undefined) return found(store, verified);
+    } catch (error) {
+      // A newer snapshot that is not whole is not the latest: the plan names the one that is.
+      if (!hasCode(error, "SNAPSHOT_CORRUPT")) throw error;
+    }
+  }
+  throw new BackupError("SNAPSHOT_NOT_FOUND", `no whole snapshot in ${stores.map((store) => store.title).join(", ")}`, {
+    hint: describeNames(candidates.map(({ file }) => file.name)),
+  });
+}
+
+function found(store: SnapshotStore, file: SnapshotFile): FoundSnapshot {
+  refuseIncomplete(file);
+  return { file, title: formatLocation(file.location), fetch: (host, path) => store.fetch(host, file.name, path) };
+}
+
+/** What the size alone tells: a database of whole pages, and 32 bytes of SHA-256. */
+function refuseIncomplete(file: SnapshotFile): void {
+  if (file.sizeBytes > 0 && file.sizeBytes % 512 === 32) return;
+  throw new BackupError(
+    "SNAPSHOT_CORRUPT",
+    file.sizeBytes === 0
+      ? `${formatLocation(file.location)} is empty`
+      : `${formatLocation(file.location)} has no SHA-256 trailer (${file.sizeBytes} bytes): it was cut off, or is not a snapshot`,
+    { hint: "Name another snapshot. Nothing was touched." },
+  );
+}
+
+function describeNames(names: readonly string[]): string {
+  const shown = names.filter((name) => !name.startsWith(SAFETY_PREFIX)).slice(0, 10);
+  return shown.length === 0 ? "It has none." : `It has ${shown.join(", ")}${names.length > shown.length ? ", …" : ""}.`;
+}

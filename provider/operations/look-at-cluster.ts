@@ -1,0 +1,40 @@
+import { inspect } from "../distributions/etcd/inspect";
+import { type EtcdFacts } from "../distributions/etcd/facts";
+import { type MemberLook, type Members, membersOf } from "../distributions/etcd/members";
+import type { Cluster } from "../model";
+import { type OpenAttempt, readOpenAttempt } from "../plan/journal";
+import { onEveryServer, type ReachedHosts } from "./reach";
+import { readMarker, type RestoreMarker } from "./restore-identity";
+
+/** What was seen of a cluster before anything is decided. */
+export interface ClusterLook {
+  readonly hosts: ReachedHosts;
+  readonly servers: readonly EtcdFacts[];
+  readonly members: Members;
+  /** What each member says of itself; undefined for one that does not answer. */
+  readonly status: ReadonlyMap<string, MemberLook | undefined>;
+  readonly quorum: boolean;
+  /** A restore that was begun here and not ended. */
+  readonly open: OpenAttempt | undefined;
+  /** The last restore that was completed here. */
+  readonly marker: RestoreMarker | undefined;
+}
+
+/** Looks at every server and asks every member. Changes nothing; rejects when a listed server cannot be reached. */
+export async function lookAtCluster(cluster: Cluster): Promise<ClusterLook> {
+  const seen = await onEveryServer(cluster, async (host) => ({ host, facts: await inspect(host, cluster) }));
+  const hosts = new Map(seen.map(({ host }) => [host.name, host]));
+  const servers = seen.map(({ facts }) => facts);
+  const members = membersOf(cluster, servers, hosts);
+  const running = servers.some((facts) => facts.running);
+  const status = running ? await members.look() : new Map<string, undefined>();
+  return {
+    hosts,
+    servers,
+    members,
+    status,
+    quorum: running && (await members.hasQuorum()),
+    open: readOpenAttempt(servers.map((facts) => facts.journal)),
+    marker: readMarker(servers.map((facts) => facts.marker)),
+  };
+}

@@ -1,0 +1,114 @@
+import type { EqualMembers } from "../distributions/etcd/members";
+import { restorePlaces } from "../distributions/etcd/restore-scripts";
+import { restoreStages, settle } from "../distributions/etcd/restore-stages";
+import { waitFor } from "../transport/wait";
+import type { Cluster } from "../model";
+import type { Hosts, Plan } from "../plan/plan";
+import type { FoundSnapshot } from "./find-snapshot";
+import type { ClusterLook } from "./look-at-cluster";
+import type { RestoreRequest } from "./restore";
+import { megabytes } from "./restore-findings";
+
+/** A plan, and what its servers' proven members look like once it ran. */
+export interface RestorePlan {
+  readonly plan: Plan;
+  readonly proven: () => EqualMembers | undefined;
+}
+
+/** Builds the plan of one attempt from what was seen. `snapshot` is not needed to put an attempt back, or to finish one that crossed. */
+export function planRestore(
+  cluster: Cluster,
+  look: ClusterLook,
+  attempt: string,
+  identity: string,
+  request: RestoreRequest,
+  snapshot: FoundSnapshot | undefined,
+): RestorePlan {
+  let proven: EqualMembers | undefined;
+  const stagesRequest = {
+    cluster,
+    attempt,
+    members: look.members,
+    safety: request.safetySnapshot ? livingServers(look) : [],
+    bumpRevision: request.bumpRevision,
+    fetch: async (server: string, path: string): Promise<void> => {
+      const host = look.hosts.get(server);
+      if (host === undefined || snapshot === undefined) throw new Error(`nothing to stage on ${server}`);
+      await snapshot.fetch(host, path);
+    },
+    proven: (members: EqualMembers): void => {
+      proven = members;
+    },
+  };
+  const expectQuorum = look.open?.attempt === attempt ? look.open.quorumBefore : look.quorum;
+  return {
+    plan: {
+      identity,
+      title: `the restore of ${cluster.name}`,
+      stages: restoreStages(look.servers, stagesRequest),
+      settle: (hosts: Hosts) => settle(look.servers, stagesRequest, hosts),
+      async proveUntouched() {
+        if (expectQuorum) await look.members.waitForQuorum(180_000);
+        else await waitFor(`${cluster.name}: the servers are as they were`, () => Promise.resolve(true), 0);
+      },
+    },
+    proven: () => proven,
+  };
+}
+
+/** Servers whose etcd answers: their data is saved before anything stops. */
+export function livingServers(look: ClusterLook): string[] {
+  return look.servers.map((facts) => facts.server).filter((server) => look.status.get(server) !== undefined);
+}
+
+/** The plan in words. Times, never ages: two previews of the same plan read the same. */
+export function describePlan(
+  look: ClusterLook,
+  plan: Plan,
+  attempt: string,
+  cluster: Cluster,
+  request: RestoreRequest,
+  snapshot: FoundSnapshot,
+): string[] {
+  const living = livingServers(look);
+  const silent = look.servers.map((facts) => facts.server).filter((server) => !living.includes(server));
+  const revisions = look.servers.flatMap((facts) => {
+    const status = look.status.get(facts.server);
+    return status === undefined
+      ? []
+      : [`${facts.server} ${status.revision}${status.memberId === status.leaderId ? " (leader)" : ""}`];
+  });
+  const places = look.servers.map((facts) => `${facts.server}:${restorePlaces(cluster.name, facts, attempt).aside}`);
+  const seconds = 20 + Math.ceil(snapshot.file.sizeBytes / (30 * 1024 * 1024));
+  const bump = request.bumpRevision && look.servers.every((facts) => facts.canBumpRevision);
+  return [
+    `Restore ${cluster.name} to ${snapshot.title}, ${megabytes(snapshot.file.sizeBytes)}, taken ${snapshot.file.takenAt}.`,
+    `Everything written to etcd after ${snapshot.file.takenAt} will be lost.`,
+    revisions.length === 0 ? "Revision now: no member answers." : `Revision now: ${revisions.join(", ")}.`,
+    look.quorum ? "The cluster has a quorum." : "The cluster has no quorum.",
+    ...(silent.length === 0
+      ? []
+      : [
+          `No answer from etcd on ${silent.join(", ")}.${look.quorum ? " With a quorum alive, replacing a lost member is the smaller act." : ""}`,
+        ]),
+    `Members afterwards: ${look.servers.map((facts) => `${facts.member.name} (${facts.server}, etcd ${facts.etcdVersion})`).join(", ")}.`,
+    safetyLine(request, living),
+    ...plan.stages.map(
+      (stage, index) => `${index + 1}. ${stage[0]?.title ?? ""}: ${stage.map((step) => step.server).join(", ")}`,
+    ),
+    bump
+      ? "The revision is raised by 1000000000, so that every watcher lists again."
+      : request.bumpRevision
+        ? "The revision is not raised: the servers' restore tool cannot. Restart every client that watches."
+        : "The revision is not raised, as asked.",
+    `The old data is set aside, not deleted: ${places.join(", ").replaceAll(attempt, "<time>")}.`,
+    `It takes about ${seconds} s; etcd is stopped for about 10 s of it.`,
+  ];
+}
+
+function safetyLine(request: RestoreRequest, living: readonly string[]): string {
+  if (!request.safetySnapshot) return "No safety snapshot, as asked.";
+  return living.length === 0
+    ? "No safety snapshot can be taken: no member answers. The old data directories are kept all the same."
+    : `A safety snapshot is taken and verified first on ${living.join(", ")}.`;
+}
