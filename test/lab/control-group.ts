@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type DaemonOptions, type ProcessMark, startDaemon } from "./process";
 import { waitFor } from "./wait";
@@ -8,19 +8,36 @@ import { waitFor } from "./wait";
  * So ending a lab ends exactly its own, also after its pids are forgotten.
  */
 export interface ControlGroup {
-  /** Starts a daemon in the part of the group that belongs to `name`. It outlives this process. */
+  /** Wraps a command so that it, and all that it starts, runs in the part of the group that belongs to `name`. */
+  wrap(name: string, command: string, words: readonly string[]): readonly [string, readonly string[]];
+  /** Starts a daemon there. It outlives this process. */
   start(name: string, command: string, words: readonly string[], options: DaemonOptions): ProcessMark;
+  /** The processes that run there. */
+  processes(name: string): readonly number[];
+  /** Ends them all with SIGKILL. */
+  kill(name: string): void;
 }
 
 export function openControlGroup(labId: string): ControlGroup {
-  return {
-    start: (name, command, words, options) => {
+  const folder = (name: string): string => join(unified(), groupName(labId), name);
+  const group: ControlGroup = {
+    wrap: (name, command, words) => {
       const folders = hierarchies().map((hierarchy) => join(hierarchy, groupName(labId), name));
-      for (const folder of folders) mkdirSync(folder, { recursive: true });
+      for (const path of folders) mkdirSync(path, { recursive: true });
       const enter = 'for folder in $1; do echo $$ >"$folder/cgroup.procs" || exit 125; done; shift; exec "$@"';
-      return startDaemon("/bin/sh", ["-c", enter, "sh", folders.join(" "), command, ...words], options);
+      return ["/bin/sh", ["-c", enter, "sh", folders.join(" "), command, ...words]];
+    },
+    start: (name, command, words, options) => startDaemon(...group.wrap(name, command, words), options),
+    processes: (name) => {
+      const path = join(folder(name), "cgroup.procs");
+      return existsSync(path) ? readFileSync(path, "utf8").split("\n").filter(Boolean).map(Number) : [];
+    },
+    kill: (name) => {
+      const path = join(folder(name), "cgroup.kill");
+      if (existsSync(path)) writeFileSync(path, "1");
     },
   };
+  return group;
 }
 
 /** Ends every process of the lab and removes its group. Nothing to do is success. */

@@ -1,5 +1,5 @@
 import { copyFileSync, chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Certificate } from "./certificates";
 import type { EtcdVersion } from "./equipment";
 import { etcdFiles } from "./etcd-files";
@@ -18,9 +18,9 @@ export interface EtcdOptions {
   readonly configuration?: EtcdConfiguration;
   /** @default "/var/lib/etcd" */
   readonly dataDir?: string;
-  /** @default inside the data directory */
+  /** For example `/var/lib/etcd-wal/wal`: etcd makes it, in a folder that it owns. @default inside the data directory */
   readonly walDir?: string;
-  /** etcd's own authentication is on, with this password of its user root. @default off */
+  /** etcd's own authentication is on, with this password (no white space) of its user root. @default off */
   readonly rootPassword?: string;
   /** Tools that the machines do not get. @default both are there, as far as the version has them */
   readonly without?: readonly ("etcdctl" | "etcdutl")[];
@@ -69,19 +69,24 @@ export async function startEtcd(lab: LabParts, options: EtcdOptions = {}): Promi
       if (tls) await writeCertificates(lab, machine, client);
       const written = etcdFiles({ machine, initialCluster, scheme, dataDir, walDir, configuration, unit, tls });
       for (const [path, content] of Object.entries(written)) {
-        mkdirSync(join(machine.root, path, ".."), { recursive: true });
+        mkdirSync(dirname(join(machine.root, path)), { recursive: true });
         writeFileSync(join(machine.root, path), content, { mode: 0o644 });
       }
+      const folders = [dataDir, ...(walDir === undefined ? [] : [dirname(walDir)])];
       await machine.exec(`set -eu
 id etcd >/dev/null 2>&1 || useradd --system --user-group --home-dir ${dataDir} --shell /usr/sbin/nologin etcd
-for folder in ${[dataDir, ...(walDir === undefined ? [] : [walDir])].join(" ")}; do install -d -m 700 -o etcd -g etcd "$folder"; done
+for folder in ${folders.join(" ")}; do [ -d "$folder" ] || install -d -m 700 -o etcd -g etcd "$folder"; done
 [ ! -d /etc/etcd/pki ] || chown -R etcd:etcd /etc/etcd/pki
 systemctl daemon-reload
 systemctl --quiet enable ${unit}`);
     }),
   );
   // Each waits for the others before it says that it has started.
-  await Promise.all(members.map((machine) => machine.exec(`systemctl start ${unit}`)));
+  await Promise.all(
+    members.map((machine) =>
+      machine.exec(`systemctl start ${unit} || { journalctl --no-pager --unit ${unit} | tail -n 20; exit 1; }`),
+    ),
+  );
   const cluster = openCluster({ lab, members, version, scheme, client, password: undefined });
   await cluster.healthy();
   if (rootPassword === undefined) return cluster;
@@ -115,7 +120,7 @@ function openCluster({ lab, members, version, scheme, client, password }: OpenOp
       ...options,
     });
     if (code !== 0)
-      throw new Error(`${member.name}: etcdctl ${words.join(" ")}: exit code ${code}\n${stderr || stdout}`.trim());
+      throw new Error(`${member.name}: etcdctl ${words.join(" ")}: exit code ${code}\n${stderr}${stdout}`.trim());
     return stdout;
   };
   const askAll = async <T>(words: readonly string[]): Promise<readonly T[]> => {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Socket } from "node:net";
 import { repository } from "./equipment";
@@ -24,26 +24,31 @@ export function readRecord(directory: string): LabRecord {
 }
 
 /** Writes down whose lab it is, and makes it go when that process ends, in whatever way it ends. Call the result when it is gone. */
-export function watchOver(directory: string, { stays }: { readonly stays: boolean }): () => void {
-  if (stays) {
-    writeFileSync(join(directory, "stays"), "");
-    return () => undefined;
-  }
+export function watchOver(directory: string): () => void {
   writeFileSync(join(directory, "owner.json"), JSON.stringify(markProcess(process.pid)));
   // The end of its input is the end of this process: no handler has to run for that, so SIGKILL counts too.
-  const script = 'cat >/dev/null; [ ! -d "$1" ] || exec "$2" --import tsx "$3" remove "$1"';
+  const script = 'cat >/dev/null; [ ! -d "$1" ] || [ -e "$1/stays" ] || exec "$2" --import tsx "$3" remove "$1"';
   const words = ["-c", script, "sh", directory, process.execPath, join(__dirname, "cli.ts")];
   const watcher = spawn("/bin/sh", words, { cwd: repository, detached: true, stdio: ["pipe", "ignore", "ignore"] });
   watcher.unref();
+  // A pipe is a socket here, which must not keep this process alive either.
   (watcher.stdin as Socket).unref();
   return () => watcher.stdin.end();
 }
 
+export function markAsStaying(directory: string): void {
+  writeFileSync(join(directory, "stays"), "");
+}
+
+export function isStaying(directory: string): boolean {
+  return existsSync(join(directory, "stays"));
+}
+
 /** Whether nobody will take it down any more. */
 export function isForgotten(directory: string): boolean {
-  if (existsSync(join(directory, "stays"))) return false;
+  if (isStaying(directory)) return false;
   const path = join(directory, "owner.json");
-  // Without an owner it is a lab that is being made or removed just now, or was when something died: the next boot of this machine tells.
-  if (!existsSync(path)) return false;
-  return !isAlive(JSON.parse(readFileSync(path, "utf8")) as ProcessMark);
+  if (existsSync(path)) return !isAlive(JSON.parse(readFileSync(path, "utf8")) as ProcessMark);
+  // It is being made or removed just now; or was, when that was interrupted.
+  return Date.now() - statSync(directory).mtimeMs > 3_600_000;
 }

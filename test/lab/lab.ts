@@ -17,13 +17,11 @@ import { type PulumiOptions, type PulumiProject, createPulumiProject } from "./p
 import { removeLab, removeDeadLabs } from "./remove-lab";
 import { type S3, type S3Options, startS3 } from "./s3";
 import { createSshKey, readSshKey, type SshKey } from "./ssh-keys";
-import { readRecord, watchOver, writeRecord } from "./lab-record";
+import { markAsStaying, readRecord, watchOver, writeRecord } from "./lab-record";
 
 export interface LabOptions {
   /** Names of up to 100 machines. @default ["s1", "s2", "s3"] */
   readonly machines?: readonly string[];
-  /** Stays when this process ends, until someone takes it down. @default false */
-  readonly stays?: boolean;
 }
 
 export interface Lab {
@@ -43,18 +41,20 @@ export interface Lab {
   startS3(options?: S3Options): Promise<S3>;
   /** A project and an empty stack for the real engine, with a backend of its own. */
   pulumi(options: PulumiOptions): Promise<PulumiProject>;
+  /** From now on it outlives this process, until someone takes it down. */
+  stay(): void;
   /** Ends and removes everything. Repeating it is success. */
   down(): Promise<void>;
 }
 
-/** Boots a lab of its own. When this process ends in whatever way, the lab goes too, unless it stays. */
-export async function startLab({ machines = ["s1", "s2", "s3"], stays = false }: LabOptions = {}): Promise<Lab> {
+/** Boots a lab of its own. When this process ends in whatever way, the lab goes too. */
+export async function startLab({ machines = ["s1", "s2", "s3"] }: LabOptions = {}): Promise<Lab> {
   const equipment = readEquipment();
   await removeDeadLabs(equipment.cache);
   const id = randomBytes(3).toString("hex");
   const directory = join(equipment.cache, "labs", id);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const stopWatching = watchOver(directory, { stays });
+  const stopWatching = watchOver(directory);
   try {
     const network = await createNetwork(id, directory);
     const { publicKey } = await createSshKey(join(directory, "ssh-key"), "ed25519", "lab");
@@ -115,6 +115,10 @@ export function openLab(equipment: Equipment, id: string, stopWatching: () => vo
     startEtcd: (options) => startEtcd(parts, options),
     startS3: (options) => startS3(parts, options),
     pulumi: (options) => createPulumiProject(parts, options),
+    stay: () => {
+      markAsStaying(directory);
+      stopWatching();
+    },
     down: async () => {
       await removeLab(directory);
       stopWatching();

@@ -116,8 +116,7 @@ export function openMachine(placement: Placement): Machine {
     },
     exec: async (script, options) => {
       const { stdout, stderr, code } = await machine.tryExec(script, options);
-      if (code !== 0)
-        throw new Error(`${name}: ${script.slice(0, 300)}: exit code ${code}\n${stderr || stdout}`.trim());
+      if (code !== 0) throw new Error(`${name}: ${script.slice(0, 300)}: exit code ${code}\n${stderr}${stdout}`.trim());
       return stdout;
     },
     tryExec: async (script, { env = {}, ...options } = {}) => {

@@ -50,7 +50,7 @@ export function finish(command: string, words: readonly string[], options: RunOp
 export async function run(command: string, words: readonly string[], options: RunOptions = {}): Promise<string> {
   const { stdout, stderr, code } = await finish(command, words, options);
   if (code === 0) return stdout;
-  throw new Error(`${[command, ...words].join(" ").slice(0, 500)}: exit code ${code}\n${stderr || stdout}`.trim());
+  throw new Error(`${[command, ...words].join(" ").slice(0, 500)}: exit code ${code}\n${stderr}${stdout}`.trim());
 }
 
 /** A process that was started, told apart from a later one with the same number. */

@@ -1,0 +1,97 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { readEquipment, repository } from "../lab/equipment";
+import { type Lab, startLab } from "../lab/lab";
+import { finish } from "../lab/process";
+import { removeDeadLabs } from "../lab/remove-lab";
+import { tracesOf } from "../lab/traces";
+import { waitFor } from "../lab/wait";
+
+jest.setTimeout(120_000);
+
+test("two labs at once: each reaches its own machine over SSH, and nothing of either is left after it was taken down", async () => {
+  const labs = await Promise.all([startLab({ machines: ["s1"] }), startLab({ machines: ["s1"] })]);
+  try {
+    const [one, other] = await Promise.all(labs.map((lab) => ssh(lab, "cat /etc/machine-id")));
+    expect(one).toMatch(/^[0-9a-f]{32}\n$/);
+    expect(other).toMatch(/^[0-9a-f]{32}\n$/);
+    expect(one).not.toBe(other);
+    for (const lab of labs) expect(tracesOf(lab.directory)).toContainEqual(expect.stringContaining("mount "));
+  } finally {
+    await Promise.all(labs.map((lab) => lab.down()));
+  }
+  for (const lab of labs) await waitFor("nothing is left", () => none(tracesOf(lab.directory)), { deadlineMs: 20_000 });
+});
+
+test("a lab whose process was killed goes by itself", async () => {
+  const { directory, process: child } = await labOfAnotherProcess();
+  child.kill("SIGKILL");
+  await waitFor("nothing is left", () => none(tracesOf(directory)), { deadlineMs: 30_000 });
+});
+
+test("a lab whose process was killed together with its watcher goes when the next one starts", async () => {
+  const { directory, process: child } = await labOfAnotherProcess();
+  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ").map(Number);
+  // The watcher leads a process group of its own; so does the machine, which stays.
+  const watcher = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("remove"));
+  process.kill(-(watcher ?? NaN), "SIGKILL");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  expect(tracesOf(directory)).toContainEqual(expect.stringContaining("mount "));
+  await removeDeadLabs(readEquipment().cache);
+  expect(tracesOf(directory)).toEqual([]);
+});
+
+test("a machine that loses its power comes back with what it had written, and without what was in memory", async () => {
+  const lab = await startLab({ machines: ["s1"] });
+  try {
+    const s1 = lab.machine("s1");
+    await s1.exec("echo kept >/root/kept; echo lost >/run/lost");
+    await s1.powerLoss();
+    expect(s1.isRunning).toBe(false);
+    await s1.boot();
+    expect(await ssh(lab, "cat /root/kept; ls /run/lost 2>&1 || true")).toMatch(/^kept\nls: /);
+  } finally {
+    await lab.down();
+  }
+});
+
+test("a record has what came over SSH, with arguments and environment, and not what the lab itself ran", async () => {
+  const lab = await startLab({ machines: ["s1"] });
+  try {
+    const record = await lab.machine("s1").record();
+    await lab.machine("s1").exec("/bin/echo by-the-lab");
+    await ssh(lab, "MARK=in-the-environment /bin/echo over-ssh");
+    const execs = await record.stop();
+    expect(execs).toContain('["/bin/echo", "over-ssh"]');
+    expect(execs).toContain('"MARK=in-the-environment"');
+    expect(execs).not.toContain("by-the-lab");
+  } finally {
+    await lab.down();
+  }
+});
+
+async function ssh(lab: Lab, command: string): Promise<string> {
+  const options = ["-F", "none", "-i", lab.sshKey.privateKeyPath, "-o", `UserKnownHostsFile=${lab.knownHostsPath}`];
+  const { stdout, stderr } = await finish("ssh", [...options, `root@${lab.machine("s1").address}`, command]);
+  return stdout + stderr;
+}
+
+async function labOfAnotherProcess(): Promise<{ directory: string; process: ReturnType<typeof spawn> }> {
+  const program = `
+    const { startLab } = require(${JSON.stringify(join(repository, "test/lab/lab.ts"))});
+    startLab({ machines: ["s1"] }).then((lab) => { console.log(lab.directory); setInterval(() => undefined, 1000); });`;
+  const child = spawn(process.execPath, ["--import", "tsx", "--eval", program], {
+    cwd: repository,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = (await once(child.stdout, "data")) as [Buffer];
+  return { directory: line.toString().trim(), process: child };
+}
+
+function none(traces: readonly string[]): true | undefined {
+  if (traces.length > 0) throw new Error(traces.join("; "));
+  return true;
+}
