@@ -1,4 +1,5 @@
 import type { Resource } from "@pulumi/pulumi";
+import { BackupError } from "./errors";
 import { backupConfig } from "./lifecycle/backup-config";
 import { type Credentials, findCredentials } from "./lifecycle/credentials";
 import { parseDuration } from "./lifecycle/duration";
@@ -72,8 +73,9 @@ function provide<Inputs extends object, State extends Inputs>(lifecycle: Lifecyc
       return during(olds, undefined, async (call) => {
         const state = await lifecycle.read(own(olds) as State, call);
         if (state === undefined) return { id: "", props: {} };
-        const props = { ...state, ...hidden(olds) };
-        return { id, props: toWire(props) };
+        const props = toWire({ ...state, ...hidden(olds) });
+        if (lifecycle.observedInputs === undefined) return { id, props };
+        return { id, props, inputs: toWire({ ...lifecycle.observedInputs(state), ...hidden(olds) }) };
       });
     },
 
@@ -101,6 +103,10 @@ async function during<Result>(
   const limitMs = limit === undefined ? undefined : parseDuration(limit);
   try {
     return await run({ progress, credentials, deadline: limitMs === undefined ? undefined : Date.now() + limitMs });
+  } catch (error) {
+    // Pulumi prints the stack of what a check, a read or a delete throws. Where it is ours it says nothing to a user.
+    if (error instanceof BackupError) error.stack = "";
+    throw error;
   } finally {
     await delivered();
   }

@@ -72,6 +72,10 @@ export const backupConfig: Lifecycle<BackupConfigInputs, BackupConfigState> = {
     );
   },
 
+  observedInputs(state) {
+    return { ...pick(state, desired), ...(state.drift.length === 0 ? {} : { drift: state.drift }) };
+  },
+
   async delete(state, call) {
     if (state.onDestroy === "remove") await removeBackups(withCredentials(state.cluster, call.credentials), call);
   },

@@ -34,6 +34,11 @@ export interface Lifecycle<Inputs, State> {
   reconcile(inputs: Inputs, state: State | undefined, call: LifecycleCall): Promise<{ id: string; state: State }>;
   /** What there is now. Throws when it cannot look; undefined only when it is certain that it is gone. */
   read(state: State, call: LifecycleCall): Promise<State | undefined>;
+  /**
+   * Inputs that would have led to what was read. Where they differ from the declared ones, a preview shows how: without
+   * them drift is an update that names no property.
+   */
+  observedInputs?(state: State): object;
   delete(state: State, call: LifecycleCall): Promise<void>;
 }
 

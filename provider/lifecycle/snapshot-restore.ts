@@ -43,7 +43,8 @@ export const snapshotRestore: Lifecycle<SnapshotRestoreInputs, SnapshotRestoreSt
     const renamed = state.cluster.name === inputs.cluster.name ? [] : ["cluster.name"];
     // Taking the name away must not be a replacement: its new half would find nothing to do, but would look like a restore.
     const replaces = inputs.snapshot === undefined ? [] : [...changed.filter(decidesRestore), ...renamed];
-    return { changes: changed.length > 0, replaces };
+    // A refresh forgets that the restore was interrupted, the state does not.
+    return { changes: changed.length > 0 || isUnfinished(state), replaces };
   },
 
   async reconcile(inputs, state, call) {
@@ -169,9 +170,13 @@ function reportOf(state: SnapshotRestoreState | undefined): Partial<RestoreRepor
   return state === undefined ? {} : pick(state, reported);
 }
 
+function isUnfinished(state: SnapshotRestoreState): boolean {
+  return state.snapshot !== undefined && state.restoredAt === undefined;
+}
+
 function warnOfUnfinished(state: SnapshotRestoreState | undefined, call: LifecycleCall): void {
-  if (state?.snapshot === undefined || state.restoredAt !== undefined) return;
+  if (state === undefined || !isUnfinished(state)) return;
   call.progress.warn(
-    `the restore of ${state.snapshot} was interrupted and is not finished: name it again to finish it`,
+    `the restore of ${state.snapshot ?? ""} was interrupted and is not finished: name it again to finish it`,
   );
 }
