@@ -1,5 +1,22 @@
+import { parseBackupStatus } from "../distributions/etcd/backup-status";
+import { backupDrift, staleFiles } from "../distributions/etcd/backup-drift";
+import { staleSince } from "../distributions/etcd/stale-backups";
+import { toOnCalendar } from "../distributions/etcd/cron";
+import type { EtcdFacts } from "../distributions/etcd/facts";
+import { inspect } from "../distributions/etcd/inspect";
+import { configDirectory, unitName } from "../distributions/etcd/places";
+import { snapshotDirectory } from "../distributions/etcd/save-snapshot";
+import { type BackupFile, backupFiles } from "../distributions/etcd/units";
+import { BackupError } from "../errors";
 import type { Cluster, S3Settings } from "../model";
+import { takeLock } from "../plan/lock";
+import { openStore } from "../stores/open-store";
+import type { ConnectedHost } from "../transport/connect";
+import type { Host } from "../transport/host";
+import { installFile } from "../transport/install-file";
+import { type Command, rawScript, script, sh } from "../transport/shell";
 import type { Call } from "./call";
+import { onEveryServer } from "./reach";
 
 /** The backups a cluster should take, with every default filled in. */
 export interface BackupSettings {
@@ -21,7 +38,7 @@ export interface ServerBackups {
   readonly directory: string;
   readonly timer: "active" | "off";
   readonly lastSnapshotAt?: string | undefined;
-  /** One line per difference from the settings, each beginning with the field: `schedule: "0 0 * * *", declared "0 *\/6 * * *"`. */
+  /** One line per difference from the settings, each beginning with the field: `retention: '3', declared '5'`. */
   readonly drift: readonly string[];
 }
 
@@ -30,22 +47,203 @@ export interface BackupsReport {
   readonly warnings: readonly string[];
 }
 
-/** Makes every server take these backups, from any starting point. A server that already does is not touched. */
-export function configureBackups(cluster: Cluster, settings: BackupSettings, call: Call): Promise<BackupsReport> {
-  throw new Error(`not built yet: ${[cluster, settings, call].length}`);
+interface Look {
+  readonly host: ConnectedHost;
+  readonly facts: EtcdFacts;
+  readonly files: readonly BackupFile[];
+  readonly drift: readonly string[];
+  /** Set when a snapshot should have come since, and did not. */
+  readonly stale: string | undefined;
+}
+
+/**
+ * Makes every server take these backups, from any starting point. A server that already does is not touched.
+ * Everything that can be refused is refused before the first server is changed.
+ */
+export async function configureBackups(cluster: Cluster, settings: BackupSettings, call: Call): Promise<BackupsReport> {
+  call.progress.status("looking at the servers");
+  const looks = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
+  const due = looks.filter((look) => look.drift.length > 0 || look.stale !== undefined);
+  if (due.length === 0) return report(cluster, settings, looks);
+  await refuseUnable(cluster, settings, due);
+  const lock = await takeLock(cluster.name, "configure backups", new Map(looks.map(({ host }) => [host.name, host])));
+  try {
+    await onEveryServer(cluster, async (host) => {
+      const look = due.find((one) => one.host.name === host.name);
+      if (look === undefined) return;
+      call.progress.status(`${host.name}: ${look.drift[0] ?? "taking the snapshot that did not come"}`);
+      if (look.drift.length > 0) await lock.guard(host).run(configureScript(cluster, settings, look));
+      if (look.stale !== undefined) await saveNow(lock.guard(host), cluster);
+    });
+  } finally {
+    await lock.release();
+  }
+  const after = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
+  refuseLeftover(after);
+  return report(cluster, settings, after);
 }
 
 /** Looks what the servers do about backups: one round trip each. */
-export function readBackups(cluster: Cluster, settings: BackupSettings, call: Call): Promise<BackupsReport> {
-  throw new Error(`not built yet: ${[cluster, settings, call].length}`);
+export async function readBackups(cluster: Cluster, settings: BackupSettings, call: Call): Promise<BackupsReport> {
+  call.progress.status("looking at the servers");
+  return report(cluster, settings, await onEveryServer(cluster, (host) => lookAt(cluster, settings, host)));
 }
 
-/** Takes our files away again. Snapshots stay. */
-export function removeBackups(cluster: Cluster, call: Call): Promise<void> {
-  throw new Error(`not built yet: ${[cluster, call].length}`);
+/** Takes our files away again. Snapshots, status and journal stay. */
+export async function removeBackups(cluster: Cluster, call: Call): Promise<void> {
+  call.progress.status("removing the backups' configuration; snapshots stay");
+  const hosts = await onEveryServer(cluster, (host) => Promise.resolve(host));
+  const lock = await takeLock(cluster.name, "remove backups", new Map(hosts.map((host) => [host.name, host])));
+  const unit = unitName(cluster.name);
+  try {
+    await onEveryServer(cluster, async (host) => {
+      await lock.guard(host).run(sh`systemctl disable --now ${`${unit}.timer`} 2>/dev/null
+systemctl stop ${`${unit}.service`} 2>/dev/null
+rm -rf ${configDirectory(cluster.name)} ${`/etc/systemd/system/${unit}.timer`} ${`/etc/systemd/system/${unit}.service`} || exit 1
+rmdir /etc/etcd-backup 2>/dev/null
+systemctl daemon-reload
+systemctl reset-failed ${`${unit}.service`} 2>/dev/null
+exit 0`);
+    });
+  } finally {
+    await lock.release();
+  }
 }
 
 /** Verifies that every server can be reached with its connection as it now is. Changes nothing. */
-export function verifyConnections(cluster: Cluster, call: Call): Promise<void> {
-  throw new Error(`not built yet: ${[cluster, call].length}`);
+export async function verifyConnections(cluster: Cluster, call: Call): Promise<void> {
+  call.progress.status("checking the connections");
+  await onEveryServer(cluster, (host) => host.query(sh`true`));
+}
+
+async function lookAt(cluster: Cluster, settings: BackupSettings, host: ConnectedHost): Promise<Look> {
+  const facts = await inspect(host, cluster, toOnCalendar(settings.schedule));
+  const files = declaredFiles(cluster, settings, facts);
+  const drift = backupDrift(cluster.name, files, facts, settings);
+  return {
+    host,
+    facts,
+    files,
+    drift,
+    stale: drift.length > 0 || !settings.enabled ? undefined : staleSince(settings.schedule, facts),
+  };
+}
+
+function declaredFiles(cluster: Cluster, settings: BackupSettings, facts: EtcdFacts): readonly BackupFile[] {
+  const { endpoint, cacert, cert, key } = facts.member;
+  return backupFiles({
+    cluster: cluster.name,
+    server: facts.server,
+    serverCount: cluster.servers.length,
+    settings,
+    directory: directoryOf(cluster, settings),
+    etcd: {
+      ...{ etcdctl: facts.etcdctl ?? "etcdctl", endpoint, cacert, cert, key, unit: facts.unit },
+      ...{ username: cluster.username, password: cluster.password },
+    },
+  });
+}
+
+function directoryOf(cluster: Cluster, settings: BackupSettings): string {
+  return settings.directory ?? snapshotDirectory(cluster.name);
+}
+
+/** What would make the backups fail later makes the configuration fail now, and nothing has been changed. */
+async function refuseUnable(cluster: Cluster, settings: BackupSettings, looks: readonly Look[]): Promise<void> {
+  for (const { facts } of looks) {
+    const missing = [
+      ...(facts.etcdctl === undefined ? ["etcdctl"] : []),
+      ...(["flock", "sha256sum", ...(settings.s3 === undefined ? [] : ["curl" as const])] as const).filter(
+        (tool) => !facts.tools.has(tool),
+      ),
+    ];
+    if (missing.length === 0) continue;
+    throw new BackupError("TOOL_MISSING", `the scheduled backups need ${missing.join(", ")}`, {
+      host: facts.server,
+      hint: `Install ${missing.join(", ")} there, then run \`pulumi up\` again. Nothing was changed on any server.`,
+    });
+  }
+  await Promise.all(
+    looks.map(async ({ host, facts }) => {
+      const paths = [facts.member.cacert, facts.member.cert, facts.member.key].filter((path) => path !== undefined);
+      const { stdout } = await host.query(sh`for f in ${paths}; do [ -r "$f" ] || printf '%s\n' "$f"; done`);
+      if (stdout.trim() === "") return;
+      throw new BackupError("SETTING_NOT_FOUND", `there is no certificate ${stdout.trim().split("\n").join(", ")}`, {
+        host: host.name,
+        hint: "Give `cacert`, `cert` and `key` in etcd({ … }). Nothing was changed on any server.",
+      });
+    }),
+  );
+  if (settings.s3 === undefined) return;
+  const { s3 } = settings;
+  // With keys all servers are the same to S3; without, each has a role of its own.
+  const asked = s3.accessKeyId === undefined && s3.profile === undefined ? looks : looks.slice(0, 1);
+  await Promise.all(asked.map(({ host }) => openStore(s3, cluster.name, host).list()));
+}
+
+function configureScript(cluster: Cluster, settings: BackupSettings, look: Look): Command {
+  const unit = unitName(cluster.name);
+  const folder = configDirectory(cluster.name);
+  const directory = directoryOf(cluster, settings);
+  const stale = staleFiles(cluster.name, look.files, look.facts);
+  return script(
+    sh`umask 077
+mkdir -p ${folder} && chmod 700 ${folder} || exit 1
+[ -d ${directory} ] || mkdir -p ${directory} || exit 1`,
+    ...look.files.flatMap((file) => [
+      installFile(file.path, file.content, file.mode),
+      rawScript("[ $? -eq 0 ] || exit 1"),
+    ]),
+    stale.length === 0 ? rawScript("") : sh`rm -f ${stale}`,
+    sh`systemctl daemon-reload || exit 1`,
+    settings.enabled
+      ? sh`systemctl enable ${`${unit}.timer`} 2>&1 && systemctl restart ${`${unit}.timer`}`
+      : sh`systemctl disable --now ${`${unit}.timer`} 2>&1`,
+  );
+}
+
+/** Runs the scheduled backup once, now; fails with what it says of itself. */
+async function saveNow(host: Host, cluster: Cluster): Promise<void> {
+  await host.run(
+    sh`systemctl start ${`${unitName(cluster.name)}.service`} || { journalctl -u ${`${unitName(cluster.name)}.service`} -n 5 -o cat --no-pager >&2; exit 1; }`,
+    {
+      timeoutMs: 30 * 60_000,
+    },
+  );
+}
+
+function refuseLeftover(looks: readonly Look[]): void {
+  const left = looks.flatMap((look) => look.drift.map((line) => `${look.host.name}: ${line}`));
+  if (left.length === 0) return;
+  throw new BackupError(
+    "COMMAND_FAILED",
+    `the backups were configured, but something else is still in force:\n${left.join("\n")}`,
+    {
+      hint: "Remove what overrides our units there, then run `pulumi up` again.",
+    },
+  );
+}
+
+function report(cluster: Cluster, settings: BackupSettings, looks: readonly Look[]): BackupsReport {
+  return {
+    servers: looks.map(({ facts, drift, stale }) => {
+      const status = parseBackupStatus(facts.backups.status);
+      return {
+        server: facts.server,
+        etcdVersion: facts.etcdVersion,
+        directory: directoryOf(cluster, settings),
+        timer: facts.backups.timerActive ? "active" : "off",
+        ...(typeof status?.lastSuccessAt === "string" ? { lastSnapshotAt: status.lastSuccessAt } : {}),
+        drift: [...drift, ...(stale === undefined ? [] : [stale])],
+      };
+    }),
+    warnings: looks.flatMap(({ facts }) => {
+      const status = parseBackupStatus(facts.backups.status);
+      return status === undefined || status.ok
+        ? []
+        : [
+            `${facts.server}: the scheduled backup of ${status.startedAt} failed at ${status.step}: ${status.error ?? "it did not say why"}`,
+          ];
+    }),
+  };
 }

@@ -80,7 +80,9 @@ export async function snapshotExists(
   cluster: Cluster,
   snapshot: TakenSnapshot,
   s3: S3Settings | undefined,
+  call: Call,
 ): Promise<boolean> {
+  call.progress.status(`looking for ${snapshot.fileName}`);
   for (const { store, name } of await storesOf(cluster, snapshot, s3)) {
     if ((await store.stat(name)) !== undefined) return true;
   }
@@ -92,7 +94,9 @@ export async function deleteSnapshot(
   cluster: Cluster,
   snapshot: TakenSnapshot,
   s3: S3Settings | undefined,
+  call: Call,
 ): Promise<void> {
+  call.progress.status(`deleting ${snapshot.fileName}`);
   const lock = await takeLock(cluster.name, `delete snapshot ${snapshot.fileName}`, await reachSome(cluster));
   try {
     for (const { store, name } of await storesOf(cluster, snapshot, s3)) await store.delete(name);

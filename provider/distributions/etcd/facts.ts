@@ -47,12 +47,9 @@ export interface MemberFacts {
 
 /** What the server does about backups of ours. */
 export interface BackupFacts {
-  readonly files: readonly {
-    readonly path: string;
-    readonly mode: string;
-    readonly owner: string;
-    readonly sha256: string;
-  }[];
+  readonly files: readonly BackupFileFacts[];
+  /** Text of our settings file; empty when there is none. */
+  readonly settings: string;
   readonly timerActive: boolean;
   readonly timerEnabled: boolean;
   /** What systemd runs, after all drop-ins. */
@@ -63,4 +60,15 @@ export interface BackupFacts {
   readonly needsReload: boolean;
   /** Text of status.json; empty when nothing ran yet. */
   readonly status: string;
+}
+
+export interface BackupFileFacts {
+  readonly path: string;
+  /** In octal, `600`. */
+  readonly mode: string;
+  readonly owner: string;
+  /** Seconds since the epoch. */
+  readonly changedAt: number;
+  /** `-` for a folder. */
+  readonly sha256: string;
 }

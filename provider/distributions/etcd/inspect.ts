@@ -54,7 +54,14 @@ export async function inspect(
     member: memberFacts(host.name, cluster, settings, first(show, "WorkingDirectory")),
     clock: Number(clock),
     boot,
-    backups: backupFacts(part("files"), part("timer"), part("service"), part("calendar"), part("status")),
+    backups: backupFacts(
+      part("files"),
+      part("settings"),
+      part("timer"),
+      part("service"),
+      part("calendar"),
+      part("status"),
+    ),
     journal: part("journal"),
     marker: part("marker"),
     lease: part("lease"),
@@ -118,17 +125,24 @@ function localEndpoint(listen: readonly string[], advertised: readonly string[])
   return loopback ?? listen[0] ?? advertised[0] ?? "http://127.0.0.1:2379";
 }
 
-function backupFacts(files: string, timer: string, service: string, calendar: string, status: string): BackupFacts {
+function backupFacts(
+  files: string,
+  settings: string,
+  timer: string,
+  service: string,
+  calendar: string,
+  status: string,
+): BackupFacts {
   const timerFacts = parsePairs(timer);
   const serviceFacts = parsePairs(service);
   const one = (pairs: ReadonlyMap<string, readonly string[]>, name: string): string => pairs.get(name)?.[0] ?? "";
   return {
     files: files.split("\n").flatMap((line) => {
-      const [, mode, owner, sha256, path] = /^(\d+) (\S+) (\S+) (.+)$/.exec(line) ?? [];
-      return mode === undefined || owner === undefined || sha256 === undefined || path === undefined
-        ? []
-        : [{ mode, owner, sha256, path }];
+      const [, mode, owner, changedAt, sha256, path] = /^(\d+) (\S+) (\d+) (\S+) (.+)$/.exec(line) ?? [];
+      if (mode === undefined || owner === undefined || sha256 === undefined || path === undefined) return [];
+      return [{ mode, owner, changedAt: Number(changedAt), sha256, path }];
     }),
+    settings,
     timerActive: one(timerFacts, "ActiveState") === "active",
     timerEnabled: one(timerFacts, "UnitFileState") === "enabled",
     calendar: (timerFacts.get("TimersCalendar") ?? []).flatMap(
