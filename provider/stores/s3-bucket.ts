@@ -1,3 +1,4 @@
+import type * as S3Sdk from "@aws-sdk/client-s3";
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { BackupError, hasCode } from "../errors";
 import type { S3Settings } from "../model";
@@ -5,13 +6,13 @@ import type { HostReader } from "../transport/host";
 import { credentialSource } from "./credentials";
 import { type S3Failure, type S3Request, s3Error, sdkFailure } from "./s3-error";
 
-type Sdk = typeof import("@aws-sdk/client-s3");
+type Sdk = typeof S3Sdk;
 
 /** One request as the SDK has it: a command, and the IAM action it needs, for messages. */
 export interface Ask<Output> {
   readonly action: string;
   readonly key?: string | undefined;
-  send(sdk: Sdk, client: S3Client): Promise<Output>;
+  readonly send: (sdk: Sdk, client: S3Client) => Promise<Output>;
 }
 
 /** A bucket, and the credentials that its requests are signed with. The SDK is loaded with the first request. */
@@ -22,7 +23,7 @@ export interface S3Bucket {
   /** Makes a URL that lets whoever has it do one thing until `seconds` from now. It is a secret. */
   presign(command: (sdk: Sdk) => PresignedCommand, seconds: number): Promise<string>;
   /** The error for a failure that was seen on a server, or here. */
-  errorFor(action: string, key: string | undefined, failure: S3Failure, host?: string, cause?: unknown): BackupError;
+  readonly errorFor: (action: string, key: string | undefined, failure: S3Failure, host?: string) => BackupError;
 }
 
 type PresignedCommand = InstanceType<Sdk["PutObjectCommand"] | Sdk["UploadPartCommand"] | Sdk["GetObjectCommand"]>;
@@ -46,9 +47,9 @@ export function s3Bucket(settings: S3Settings, server: HostReader | undefined): 
   };
   const opening = (): Promise<{ sdk: Sdk; client: S3Client }> => (opened ??= open());
 
-  const errorFor: S3Bucket["errorFor"] = (action, key, failure, host, cause) => {
+  const errorFor = (action: string, key: string | undefined, failure: S3Failure, host?: string): BackupError => {
     const request: S3Request = { action, bucket: settings.bucket, key, who, endpoint: endpointUrl(settings), host };
-    return s3Error(request, failure, cause);
+    return s3Error(request, failure);
   };
 
   return {

@@ -28,9 +28,9 @@ export interface S3Failure {
 }
 
 /** The error for a request that failed: what was asked, of whom, with whose credentials, and what to do. */
-export function s3Error(request: S3Request, failure: S3Failure, cause?: unknown): BackupError {
+export function s3Error(request: S3Request, failure: S3Failure): BackupError {
   const { code, what, hint } = explain(request, failure);
-  return new BackupError(code, what, { host: request.host, hint, cause });
+  return new BackupError(code, what, { host: request.host, hint });
 }
 
 /** Reads an error that the SDK threw. The SDK's own error is not kept: its fields repeat signed headers, a session token among them. */

@@ -29,7 +29,7 @@ afterEach(() => rm(scratch, { recursive: true, force: true }));
 interface Kept {
   readonly store: SnapshotStore;
   /** Puts bytes where the store looks, without asking it. */
-  plant(name: string, bytes: Buffer): Promise<void>;
+  readonly plant: (name: string, bytes: Buffer) => Promise<void>;
 }
 
 let folders = 0;
@@ -53,22 +53,7 @@ const stores: readonly [string, () => Promise<Kept>][] = [
       const settings = gateway.settings("backups");
       return Promise.resolve({
         store: openStore({ ...settings, folder }, "prod", undefined, { pageSize: 2 }),
-        async plant(name, bytes) {
-          const { S3Client, PutObjectCommand } = await import("@aws-sdk/client-s3");
-          const { Agent } = await import("node:https");
-          const client = new S3Client({
-            endpoint: `https://${settings.endpoint}`,
-            region: "us-east-1",
-            forcePathStyle: true,
-            credentials: {
-              accessKeyId: settings.accessKeyId ?? "",
-              secretAccessKey: settings.secretAccessKey ?? "",
-            },
-            requestHandler: { httpsAgent: new Agent({ ca: settings.endpointCa }) },
-          });
-          await client.send(new PutObjectCommand({ Bucket: "backups", Key: `${folder}/${name}`, Body: bytes }));
-          client.destroy();
-        },
+        plant: (name, bytes) => gateway.put("backups", `${folder}/${name}`, bytes),
       });
     },
   ],
@@ -170,5 +155,46 @@ describe.each(stores)("%s", (_, open) => {
 
   test.each(["", ".", "..", "a/b", "a\nb"])("%j is not a name", async (name) => {
     await expect((async () => store.stat(name))()).rejects.toMatchObject({ code: "INVALID_INPUT" });
+  });
+});
+
+describe("a directory on another server", () => {
+  let s2: ConnectedHost;
+  let store: SnapshotStore;
+
+  beforeEach(async () => {
+    s2 = await connect("s2", { local: true });
+    const hosts = new Map([
+      ["s1", s1],
+      ["s2", s2],
+    ]);
+    store = directoryStore(hosts, "s2", join(scratch, "on s2"));
+  });
+
+  test("what one server took is put there, and a third one fetches it", async () => {
+    const bytes = snapshotBytes(5000);
+    await writeFile(join(scratch, "taken"), bytes);
+    const saved = await store.put(s1, join(scratch, "taken"), "one");
+    expect(saved.location).toEqual({ kind: "file", server: "s2", path: join(scratch, "on s2", "one") });
+    await store.fetch(s1, "one", join(scratch, "fetched"));
+    expect((await readFile(join(scratch, "fetched"))).equals(bytes)).toBe(true);
+    expect((await stat(join(scratch, "fetched"))).mode & 0o777).toBe(0o600);
+  });
+
+  test("a file that lies in the directory already is not copied", async () => {
+    await mkdir(join(scratch, "on s2"));
+    const path = join(scratch, "on s2", "one");
+    await writeFile(path, snapshotBytes(1));
+    const { ino } = await stat(path);
+    await store.put(s2, path, "one");
+    expect((await stat(path)).ino).toBe(ino);
+  });
+
+  test("a location on a server that is not in the cluster is refused, with those that are", async () => {
+    const store = directoryStore(new Map([["s1", s1]]), "s9", "/var/backups");
+    await expect(store.list()).rejects.toMatchObject({
+      code: "SNAPSHOT_NOT_FOUND",
+      message: expect.stringContaining("The cluster has s1.") as string,
+    });
   });
 });

@@ -6,12 +6,15 @@ export interface CuttingProxy {
   readonly url: string;
   /** Connections that it was asked for. */
   readonly connections: () => number;
+  /** Bytes that it carried in the cut direction. */
+  readonly carried: () => number;
   stop(): Promise<void>;
 }
 
 /** `limits`: how many bytes each connection may carry in the cut direction, in their order; those after the last are not cut. */
 export async function startCuttingProxy(direction: "up" | "down", limits: readonly number[]): Promise<CuttingProxy> {
   let count = 0;
+  let total = 0;
   const sockets = new Set<Socket>();
   const server = createServer();
   server.on("connect", (request: IncomingMessage, client: Socket) => {
@@ -27,6 +30,7 @@ export async function startCuttingProxy(direction: "up" | "down", limits: readon
     from.on("data", (chunk: Buffer) => {
       const left = limit - carried;
       carried += chunk.length;
+      total += chunk.length;
       if (chunk.length < left) to.write(chunk);
       else to.write(chunk.subarray(0, Math.max(0, left)), hangUp);
     });
@@ -42,6 +46,7 @@ export async function startCuttingProxy(direction: "up" | "down", limits: readon
   return {
     url: `http://127.0.0.1:${address.port}`,
     connections: () => count,
+    carried: () => total,
     async stop() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

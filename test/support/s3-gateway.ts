@@ -1,5 +1,7 @@
+import { CreateBucketCommand, ListMultipartUploadsCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { execFile, spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { Agent } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +21,9 @@ export interface S3Gateway {
   /** Settings of somebody whom no bucket was given to. */
   stranger(bucket: string): S3Settings;
   makeBucket(name: string): Promise<void>;
+  put(bucket: string, key: string, body: Buffer): Promise<void>;
+  /** Keys of the uploads in parts that were begun and neither completed nor aborted. */
+  unfinishedUploads(bucket: string): Promise<string[]>;
   stop(): Promise<void>;
 }
 
@@ -55,6 +60,13 @@ export async function startS3Gateway(): Promise<S3Gateway> {
   ]);
   await Promise.race([answers, ended.then((why) => Promise.reject(new Error(`versitygw did not start: ${why}`)))]);
 
+  const client = new S3Client({
+    endpoint: `https://127.0.0.1:${port}`,
+    region: "us-east-1",
+    forcePathStyle: true,
+    credentials: { accessKeyId: "owner-access", secretAccessKey: OWNER_SECRET },
+    requestHandler: { httpsAgent: new Agent({ ca }) },
+  });
   const common = { endpoint: `127.0.0.1:${port}`, endpointCa: ca };
   return {
     directory,
@@ -67,19 +79,17 @@ export async function startS3Gateway(): Promise<S3Gateway> {
       secretAccessKey: "stranger-secret-4711",
     }),
     async makeBucket(name) {
-      const { S3Client, CreateBucketCommand } = await import("@aws-sdk/client-s3");
-      const { Agent } = await import("node:https");
-      const client = new S3Client({
-        endpoint: `https://127.0.0.1:${port}`,
-        region: "us-east-1",
-        forcePathStyle: true,
-        credentials: { accessKeyId: "owner-access", secretAccessKey: OWNER_SECRET },
-        requestHandler: { httpsAgent: new Agent({ ca }) },
-      });
       await client.send(new CreateBucketCommand({ Bucket: name }));
-      client.destroy();
+    },
+    async put(bucket, key, body) {
+      await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
+    },
+    async unfinishedUploads(bucket) {
+      const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+      return (Uploads ?? []).map((upload) => upload.Key ?? "");
     },
     async stop() {
+      client.destroy();
       gateway.kill();
       await ended;
       await rm(directory, { recursive: true, force: true });
