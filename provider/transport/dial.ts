@@ -13,7 +13,7 @@ export async function dial(connection: ProxyConnection, openSocket: OpenSocket =
   if (host === undefined || host === "") throw new DialError("INVALID_INPUT", "connection.host is missing");
   const target = { ...connection, host, port };
   const check = await hostKeyCheck(target);
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ;) {
     try {
       return await dialOnce(target, check, await readCredentials(connection), openSocket);
     } catch (error) {
@@ -34,7 +34,9 @@ async function dialOnce(target: Target, check: HostKeyCheck, credentials: Creden
   const seconds = target.perDialTimeout ?? 15;
   const abort = new AbortController();
   const timer =
-    seconds > 0 ? setTimeout(() => abort.abort(new Error(`no connection within ${seconds} s`)), seconds * 1000) : undefined;
+    seconds > 0
+      ? setTimeout(() => abort.abort(new Error(`no connection within ${seconds} s`)), seconds * 1000)
+      : undefined;
   try {
     const socket = await openSocket(target.host, target.port, abort.signal);
     return await handshake(socket, target, check, credentials, abort.signal);
@@ -102,13 +104,18 @@ async function handshake(
       ...(check.algorithms === undefined ? {} : { algorithms: offering(check.algorithms) }),
       hostVerifier: (blob: Buffer) => {
         const key = publicKeyOf(blob);
-        refused = key === undefined ? new DialError("HOST_KEY_MISMATCH", "the server's host key cannot be read") : check.refuse(key);
+        refused =
+          key === undefined
+            ? new DialError("HOST_KEY_MISMATCH", "the server's host key cannot be read")
+            : check.refuse(key);
         return refused === undefined;
       },
       authHandler: (left, _partial, next) => {
         // `left` is null before the first attempt; then it is what the server still takes.
         const allowed = left as readonly string[] | null;
-        const method = waiting.find((m) => allowed === null || allowed.includes(m.type === "agent" ? "publickey" : m.type));
+        const method = waiting.find(
+          (m) => allowed === null || allowed.includes(m.type === "agent" ? "publickey" : m.type),
+        );
         if (method === undefined) return next(false as never);
         waiting.splice(waiting.indexOf(method), 1);
         tried.push(method.type);
@@ -122,14 +129,23 @@ function offering(algorithms: readonly string[]): Algorithms {
   return { serverHostKey: algorithms as NonNullable<Algorithms["serverHostKey"]> & [] };
 }
 
-function explain(error: Error & { level?: string }, target: Target, check: HostKeyCheck, tried: readonly string[]): Error {
+function explain(
+  error: Error & { level?: string },
+  target: Target,
+  check: HostKeyCheck,
+  tried: readonly string[],
+): Error {
   const address = `${target.host}:${target.port}`;
   const user = target.user ?? "root";
   if (error.level === "client-authentication" || /authentication fail/i.test(error.message)) {
-    return new DialError("AUTH_REJECTED", `${address} rejected user ${user} (tried: ${[...new Set(tried)].join(", ")})`, {
-      hint: "Check connection.user and its credential, and that the server takes it (its log says why it did not).",
-      cause: error,
-    });
+    return new DialError(
+      "AUTH_REJECTED",
+      `${address} rejected user ${user} (tried: ${[...new Set(tried)].join(", ")})`,
+      {
+        hint: "Check connection.user and its credential, and that the server takes it (its log says why it did not).",
+        cause: error,
+      },
+    );
   }
   if (/no matching host key format/.test(error.message)) {
     const known = check.algorithms?.join(", ") ?? "";

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { Etcd3, IResponseStream } from "etcd3";
+import type { Etcd3, IHashKVResponse, IResponseStream } from "etcd3";
 import { BackupError } from "../errors";
 import type { ConnectedHost } from "./connect";
 import { openTlsStream } from "./tls-stream";
@@ -99,7 +99,7 @@ export async function openEtcd(host: ConnectedHost, access: EtcdAccess): Promise
   const client = new Etcd3({
     hosts: tunnel.address,
     ...(username === undefined ? {} : { auth: { username, password, callOptions: () => deadline(CALL_MS) } }),
-    defaultCallOptions: (context) => (context.isStream ? {} : deadline(context.method === "hashKV" ? HASH_MS : CALL_MS)),
+    defaultCallOptions: (context) => (context.isStream ? {} : deadline(CALL_MS)),
   });
   return new TunnelledMember(client, failed, async () => {
     client.close();
@@ -169,7 +169,7 @@ class TunnelledMember implements EtcdMember {
 
   hashKv(revision: number): Promise<EtcdHash> {
     return this.ask(async () => {
-      const answer = await this.client.maintenance.hashKV({ revision });
+      const answer = await callHashKv(this.client, revision);
       return {
         hash: Number(answer.hash),
         compactRevision: Number(answer.compact_revision),
@@ -200,8 +200,19 @@ class TunnelledMember implements EtcdMember {
   }
 }
 
+/** etcd3's own `maintenance.hashKV` calls a method that does not exist: gRPC spells it `hashKv`. */
+function callHashKv(client: Etcd3, revision: number): Promise<IHashKVResponse> {
+  const pool = Reflect.get(client.maintenance, "client") as {
+    exec(service: string, method: string, params: unknown, options: { deadline: number }): Promise<IHashKVResponse>;
+  };
+  return pool.exec("Maintenance", "hashKv", { revision }, deadline(HASH_MS));
+}
+
 /** Writes what the stream brings, waits for the sink when it is full, and gives up on silence. */
-async function receive(stream: IResponseStream<{ readonly blob: Buffer; readonly remaining_bytes: string }>, sink: Writable) {
+async function receive(
+  stream: IResponseStream<{ readonly blob: Buffer; readonly remaining_bytes: string }>,
+  sink: Writable,
+) {
   // The type tells less than it is: gRPC's streams are Node's.
   const source = stream as unknown as Readable & { cancel(): void };
   let size = 0;

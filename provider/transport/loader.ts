@@ -10,12 +10,38 @@ export type Privilege =
  * The line itself is the same for every script, so `ps` on the server shows nothing.
  */
 export function scriptCommand(privilege: Privilege, ready: string, seconds: number, byteCount: number): string[] {
-  return [...sudoWords(privilege), "sh", "-c", PREPARE, "sh", ready, String(seconds), "sh", "-c", LOAD, "sh", String(byteCount)];
+  return [
+    ...sudoWords(privilege),
+    "sh",
+    "-c",
+    PREPARE,
+    "sh",
+    ready,
+    String(seconds),
+    "sh",
+    "-c",
+    LOAD,
+    "sh",
+    String(byteCount),
+  ];
 }
 
 /** The same for a script that lies in a file, with its input and its output in files beside it. Needs no standard input. */
 export function fileCommand(privilege: Privilege, ready: string, seconds: number, directory: string): string[] {
-  return [...sudoWords(privilege), "sh", "-c", PREPARE, "sh", ready, String(seconds), "sh", "-c", LOAD_FILE, "sh", directory];
+  return [
+    ...sudoWords(privilege),
+    "sh",
+    "-c",
+    PREPARE,
+    "sh",
+    ready,
+    String(seconds),
+    "sh",
+    "-c",
+    LOAD_FILE,
+    "sh",
+    directory,
+  ];
 }
 
 /** What goes over standard input in front of the script's own. */

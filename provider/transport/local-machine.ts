@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
+import { DialError } from "./dial-error";
 import type { Channel, Ending, Machine } from "./channel";
 
 /** The machine that this process runs on. */
@@ -10,7 +11,11 @@ export const localMachine: Machine = {
   openStream,
 };
 
-function launch(argv: readonly string[]): Promise<Channel> {
+function launch(argv: readonly string[], options: { readonly pty?: boolean } = {}): Promise<Channel> {
+  if (options.pty === true)
+    throw new DialError("SUDO_REFUSED", "sudo wants a terminal (requiretty), and on this machine there is none", {
+      hint: "Remove requiretty from sudoers for this user, or run Pulumi as root.",
+    });
   return new Promise((resolve, reject) => {
     const [file = "", ...words] = argv;
     const child = spawn(file, words, { stdio: ["pipe", "pipe", "pipe"], env: plainEnvironment() });
@@ -48,5 +53,7 @@ function openStream(host: string, port: number): Promise<Duplex> {
 /** Pulumi's environment holds secrets that a command has no business with. */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const names = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_RUNTIME_DIR"];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }

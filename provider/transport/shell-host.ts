@@ -6,9 +6,11 @@ import { count } from "./connection-counts";
 import { DialError } from "./dial-error";
 import { ABSENT, readFileScript, readRangeScript, writeFileScript } from "./file-scripts";
 import type { CommandOptions, CommandResult, WriteOptions } from "./host";
-import { runScript, type ScriptRequest, type ScriptResult, TerminalRequired } from "./run-script";
-import { runScriptOnTerminal } from "./terminal-sudo";
+import { runScript } from "./run-script";
+import type { ScriptRequest, ScriptResult } from "./script-request";
 import type { Command } from "./shell";
+import { TerminalRequired } from "./sudo-refusal";
+import { runScriptOnTerminal } from "./terminal-sudo";
 import { openTunnel } from "./tunnel";
 
 /** A host made of a machine that can start processes: everything is a script. */
@@ -122,4 +124,3 @@ export interface HostQuirks {
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
-

@@ -8,7 +8,10 @@ export async function waitFor(what: string, look: () => Promise<true | string>, 
     const seen = await look();
     if (seen === true) return;
     if (Date.now() + wait > end) {
-      throw new BackupError("CLUSTER_UNHEALTHY", `${what}: not after ${Math.round(deadlineMs / 1000)} s; last seen: ${seen}`);
+      throw new BackupError(
+        "CLUSTER_UNHEALTHY",
+        `${what}: not after ${Math.round(deadlineMs / 1000)} s; last seen: ${seen}`,
+      );
     }
     await pause(wait);
   }
