@@ -68,12 +68,18 @@ export function checkReachable(cluster: Fields, path: string, report: Report): v
   const shared = fieldsAt(cluster, "connection");
   const servers: readonly unknown[] = Array.isArray(cluster.servers) ? cluster.servers : [];
   const seen = new Map<string, string>();
+  let locals = 0;
   if (isUnknown(cluster.connection)) return;
   servers.forEach((server, index) => {
     if (!isFields(server) || isUnknown(server.connection)) return;
     const at = `${join(path, "servers")}[${index}]`;
     const merged = { ...shared, ...fieldsAt(server, "connection") };
-    if (merged.local === true) return checkLocal(merged, servers.length, at, report);
+    if (merged.local === true) {
+      if (servers.length > 1 && locals++ === 0) {
+        report(`${at}.connection.local`, "is only for a cluster of one server");
+      }
+      return checkLocal(merged, at, report);
+    }
     if (isAbsent(merged.host)) return report(`${at}.connection.host`, "is required, unless `local` is true");
     const address = addressOf(merged);
     if (address === undefined) return;
@@ -83,8 +89,7 @@ export function checkReachable(cluster: Fields, path: string, report: Report): v
   });
 }
 
-function checkLocal(merged: Fields, servers: number, at: string, report: Report): void {
-  if (servers > 1) report(`${at}.connection.local`, "is only for a cluster of one server");
+function checkLocal(merged: Fields, at: string, report: Report): void {
   for (const name of Object.keys(merged)) {
     if (isAbsent(merged[name]) || ["local", "sudoPassword"].includes(name)) continue;
     report(`${at}.connection.${name}`, "has no meaning together with `local: true`");

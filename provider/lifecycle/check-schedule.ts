@@ -1,6 +1,8 @@
-import { text } from "./rules";
+import { checkSchedule } from "../distributions/etcd/cron";
+import type { Rule } from "./rules";
 
-/** A five-field cron expression. */
-export const scheduleRule = text((value) =>
-  value.trim().split(/\s+/).length === 5 ? undefined : "must be a cron expression of five fields",
-);
+/** A cron expression that a timer can keep. */
+export const scheduleRule: Rule = (value, path, report) => {
+  const reason = typeof value === "string" ? checkSchedule(value) : "must be a string";
+  if (reason !== undefined) report(path, reason);
+};
