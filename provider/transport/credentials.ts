@@ -1,6 +1,7 @@
 import type { AnyAuthMethod } from "ssh2";
 import type { ProxyConnection } from "../model";
 import { DialError } from "./dial-error";
+import { loadSsh2 } from "./heavy-modules";
 
 /** The ways to prove who we are, in the order in which they are tried. */
 export interface Credentials {
@@ -8,11 +9,11 @@ export interface Credentials {
 }
 
 /** Collects them, and refuses before anything is dialled when there is none or the key cannot be read. */
-export async function readCredentials(connection: ProxyConnection): Promise<Credentials> {
+export function readCredentials(connection: ProxyConnection): Credentials {
   const username = connection.user ?? "root";
   const { privateKey, password } = connection;
   const methods: AnyAuthMethod[] = [];
-  if (privateKey !== undefined) methods.push(await keyMethod(username, privateKey, connection.privateKeyPassword));
+  if (privateKey !== undefined) methods.push(keyMethod(username, privateKey, connection.privateKeyPassword));
   const agent =
     connection.agentSocketPath ??
     // The user's own agent is for those who give no credential: its many keys could use up the attempts a server allows.
@@ -29,8 +30,8 @@ export async function readCredentials(connection: ProxyConnection): Promise<Cred
   return { methods };
 }
 
-async function keyMethod(username: string, text: string, passphrase: string | undefined): Promise<AnyAuthMethod> {
-  const { utils } = await import("ssh2");
+function keyMethod(username: string, text: string, passphrase: string | undefined): AnyAuthMethod {
+  const { utils } = loadSsh2();
   // Configuration systems like to lose the last line end, or to add carriage returns.
   const key = `${text.replaceAll("\r\n", "\n").trim()}\n`;
   const parsed: unknown = utils.parseKey(key, passphrase);

@@ -4,6 +4,7 @@ import type { Algorithms, Client } from "ssh2";
 import type { ProxyConnection } from "../model";
 import { type Credentials, readCredentials } from "./credentials";
 import { DialError } from "./dial-error";
+import { loadSsh2 } from "./heavy-modules";
 import { type HostKeyCheck, hostKeyCheck } from "./host-key";
 import { publicKeyOf } from "./known-hosts";
 
@@ -14,8 +15,9 @@ export async function dial(connection: ProxyConnection, openSocket: OpenSocket =
   const target = { ...connection, host, port };
   const check = await hostKeyCheck(target);
   for (let failures = 0; ;) {
+    const credentials = readCredentials(connection);
     try {
-      return await dialOnce(target, check, await readCredentials(connection), openSocket);
+      return await dialOnce(target, check, credentials, openSocket);
     } catch (error) {
       if (error instanceof DialError) throw error;
       failures += 1;
@@ -62,14 +64,14 @@ function openTcp(host: string, port: number, signal: AbortSignal): Promise<Duple
   });
 }
 
-async function handshake(
+function handshake(
   socket: Duplex,
   target: Target,
   check: HostKeyCheck,
   credentials: Credentials,
   signal: AbortSignal,
 ): Promise<Client> {
-  const { Client } = await import("ssh2");
+  const { Client } = loadSsh2();
   const client = new Client();
   const tried: string[] = [];
   let refused: DialError | undefined;

@@ -3,6 +3,7 @@ import { pipeline } from "node:stream/promises";
 import type { Etcd3, IHashKVResponse, IResponseStream } from "etcd3";
 import { BackupError } from "../errors";
 import type { ConnectedHost } from "./connect";
+import { loadEtcd3 } from "./heavy-modules";
 import { openTlsStream } from "./tls-stream";
 import { openTunnel } from "./tunnel";
 
@@ -68,7 +69,7 @@ export interface EtcdMember {
 
 /** Opens a member through the server's connection. Nothing of etcd's answer is asked for yet, but the way to it stands. */
 export async function openEtcd(host: ConnectedHost, access: EtcdAccess): Promise<EtcdMember> {
-  const { Etcd3 } = await import("etcd3");
+  const { Etcd3 } = loadEtcd3();
   const url = new URL(access.endpoint);
   const address = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const port = Number(url.port === "" ? "2379" : url.port);

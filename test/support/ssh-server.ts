@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { connect, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import {
   type AuthContext,
   type Connection,
@@ -28,6 +28,8 @@ export interface SshServerOptions {
   readonly maxSessions?: number;
   /** This many TCP connections are closed at once, without a word. */
   readonly dropFirst?: number;
+  /** @default a free one */
+  readonly port?: number;
   /** Waits this long before it says anything. */
   readonly bannerDelayMs?: number;
 }
@@ -41,7 +43,8 @@ export interface TestSshServer {
   readonly commands: readonly string[];
   /** TCP connections made so far, dropped ones too. */
   readonly dials: () => number;
-  readonly offeredHostKeyAlgorithms: readonly string[];
+  /** The host-key algorithm that each connection agreed on. */
+  readonly hostKeyAlgorithms: readonly string[];
   /** Cuts every connection, as a server does that loses power. */
   cut(): void;
   stop(): Promise<void>;
@@ -53,10 +56,10 @@ export interface KeyPair {
 }
 
 export function generateKey(type: "ed25519" | "rsa" = "ed25519", passphrase?: string): KeyPair {
-  const encryption = passphrase === undefined ? {} : { passphrase, cipher: "aes256-ctr", rounds: 4 };
-  return type === "rsa"
-    ? utils.generateKeyPairSync("rsa", { bits: 2048, ...encryption })
-    : utils.generateKeyPairSync("ed25519", encryption);
+  if (type === "rsa") return utils.generateKeyPairSync("rsa", { bits: 2048 });
+  return passphrase === undefined
+    ? utils.generateKeyPairSync("ed25519")
+    : utils.generateKeyPairSync("ed25519", { passphrase, cipher: "aes256-ctr", rounds: 4 });
 }
 
 const defaultHostKey = generateKey();
@@ -64,11 +67,14 @@ const defaultHostKey = generateKey();
 export async function startSshServer(options: SshServerOptions = {}): Promise<TestSshServer> {
   const hostKeys = options.hostKeys ?? [defaultHostKey.private];
   const commands: string[] = [];
-  const offered: string[] = [];
+  const hostKeyAlgorithms: string[] = [];
   const sockets = new Set<Socket>();
   let dials = 0;
-  const ssh = new Server({ hostKeys: [...hostKeys] }, (client) => serve(client, options, commands));
-  const { createServer } = await import("node:net");
+  const ssh = new Server({ hostKeys: [...hostKeys] }, (client) => {
+    client.on("handshake", (negotiated) => hostKeyAlgorithms.push(negotiated.serverHostKey));
+    serve(client, options, commands);
+  });
+
   const tcp = createServer((socket) => {
     dials += 1;
     sockets.add(socket);
@@ -79,7 +85,7 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Te
       if (!socket.destroyed) ssh.injectSocket(socket);
     }, options.bannerDelayMs ?? 0);
   });
-  await new Promise<void>((resolve) => tcp.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => tcp.listen(options.port ?? 0, "127.0.0.1", resolve));
   const address = tcp.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   return {
@@ -87,7 +93,7 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Te
     knownHosts: hostKeys.map((key) => `[127.0.0.1]:${port} ${publicLine(key)}`).join("\n"),
     commands,
     dials: () => dials,
-    offeredHostKeyAlgorithms: offered,
+    hostKeyAlgorithms,
     cut: () => {
       for (const socket of sockets) socket.destroy();
     },
@@ -182,12 +188,19 @@ function runCommand(channel: ServerChannel, command: string, pty: boolean, optio
   const shell = options.shell ?? "/bin/sh";
   // `script` gives the command a real terminal, as sshd does for a session that asked for one.
   const [file, args] = pty ? ["script", ["-qefc", command, "/dev/null"]] : [shell, ["-c", command]];
-  const child = spawn(file, args, { env: pty ? { ...env, SHELL: shell } : env });
+  // Without a terminal of its own, as under sshd; this process may have one.
+  const child = spawn(file, args, { env: pty ? { ...env, SHELL: shell } : env, detached: true });
   channel.pipe(child.stdin);
   child.stdin.on("error", () => undefined);
   child.stdout.pipe(channel, { end: false });
   child.stderr.pipe(channel.stderr, { end: false });
   channel.on("error", () => undefined);
+  // sshd closes the pipes when the client is gone; what runs meets that, or its own deadline.
+  channel.once("close", () => {
+    child.stdin.destroy();
+    child.stdout.destroy();
+    child.stderr.destroy();
+  });
   child.once("error", (error) => channel.stderr.write(error.message));
   child.once("close", (code, signal) => {
     if (code === null) channel.exit((signal ?? "SIGTERM").replace(/^SIG/, ""), false, "");
