@@ -264,7 +264,9 @@ s3() {
 # What S3 said, for people.
 s3_answer() {
   if [ "$http" = 000 ]; then
-    said=$(last_line "$work/complaint")
+    # curl explains some errors at length after the line that names them.
+    grep '^curl: (' "$work/complaint" >"$work/said" || cp "$work/complaint" "$work/said"
+    said=$(last_line "$work/said")
     printf 'cannot reach S3 at %s: %s' "$s3_host" "$\{said:-no answer}"
     return
   fi
@@ -350,6 +352,8 @@ etcd_problem() { # exit code
     printf 'no space left in %s' "$directory"
   elif [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; then
     printf 'etcdctl did not end in time'
+  elif [ "$1" -eq 143 ]; then
+    printf 'stopped by a signal'
   else
     said=$(last_line "$work/complaint")
     printf 'etcdctl ended with %s: %s' "$1" "$\{said:-it said nothing}"
@@ -358,7 +362,8 @@ etcd_problem() { # exit code
 
 inspect_member() {
   step='inspect'
-  ask_etcd 40 --dial-timeout 10s --command-timeout 30s endpoint status -w json || fail "$(etcd_problem $?)"
+  ask_etcd 25 --dial-timeout 10s --command-timeout 15s endpoint status -w json ||
+    fail "cannot ask etcd at $endpoint: $(etcd_problem $?)"
   revision=$(sed -n 's/.*"revision":\([0-9]*\).*/\1/p' "$work/said" | head -n 1)
   [ -n "$revision" ] || fail "etcdctl gave no status of $endpoint"
   if grep -q '"isLearner":true' "$work/said"; then
