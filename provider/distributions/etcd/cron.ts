@@ -27,11 +27,12 @@ export function checkSchedule(schedule: string): string | undefined {
     if (problem !== undefined) return problem;
   }
   try {
-    if (occurringDays(parse(schedule)).next().done === true) return "never happens: no such day in those months";
+    if (occurringDays(parse(schedule)).next().done !== true) return undefined;
   } catch (error) {
-    return `is not understood: ${error instanceof Error ? error.message : String(error)}`;
+    const why = error instanceof Error ? error.message : String(error);
+    if (!why.includes("day of month")) return `is not understood: ${why}`;
   }
-  return undefined;
+  return "never happens: those months have no such day";
 }
 
 /** The longest time between two runs, in milliseconds; a clock change can add an hour. */
