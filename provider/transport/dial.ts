@@ -13,12 +13,17 @@ export async function dial(connection: ProxyConnection, openSocket: OpenSocket =
   const { host, port = 22, dialErrorLimit = 10 } = connection;
   if (host === undefined || host === "") throw new DialError("INVALID_INPUT", "connection.host is missing");
   const target = { ...connection, host, port };
-  const check = await hostKeyCheck(target);
+  let check = await hostKeyCheck(target);
   for (let failures = 0; ;) {
     const credentials = readCredentials(connection);
     try {
       return await dialOnce(target, check, credentials, openSocket);
     } catch (error) {
+      if (check.algorithms !== undefined && isKeyKindMissing(error)) {
+        // The server has none of the keys we know: ask which it has, so that the refusal can name it.
+        check = { ...check, algorithms: undefined };
+        continue;
+      }
       if (error instanceof DialError) throw error;
       failures += 1;
       if (dialErrorLimit >= 0 && failures > dialErrorLimit) throw unreachable(`${host}:${port}`, failures, error);
@@ -90,7 +95,7 @@ function handshake(
     const giveUp = () => fail(signal.reason as Error);
     if (signal.aborted) return giveUp();
     signal.addEventListener("abort", giveUp, { once: true });
-    client.once("error", (error) => fail(explain(error, target, check, tried)));
+    client.once("error", (error) => fail(explain(error, target, tried)));
     client.once("close", () => fail(new Error("the server closed the connection")));
     client.once("ready", () => {
       signal.removeEventListener("abort", giveUp);
@@ -149,17 +154,14 @@ function explain(
       },
     );
   }
-  if (/no matching host key format/.test(error.message)) {
-    const known = check.algorithms?.join(", ") ?? "";
-    return new DialError("HOST_KEY_MISMATCH", `${address} has none of the host keys known for it (${known})`, {
-      hint: "It was installed anew, or someone stands in between. Ask the server itself for its host keys before you replace the known ones.",
-      cause: error,
-    });
-  }
   if (/no matching/.test(error.message)) {
     return new DialError("HOST_UNREACHABLE", `${address}: ${error.message}`, { cause: error });
   }
   return error;
+}
+
+function isKeyKindMissing(error: unknown): boolean {
+  return error instanceof Error && /no matching host key format/.test(error.message);
 }
 
 function unreachable(address: string, attempts: number, cause: unknown): DialError {

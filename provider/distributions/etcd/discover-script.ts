@@ -81,7 +81,7 @@ part clock; date +%s; cat /proc/sys/kernel/random/boot_id
 part files
 for f in ${configDirectory(question.cluster)} ${configDirectory(question.cluster)}/* ${`/etc/systemd/system/${ours}.service`} ${`/etc/systemd/system/${ours}.timer`}; do
   [ -e "$f" ] || continue
-  printf '%s %s %s %s\n' "$(stat -c '%a %U %Y' "$f")" "$([ -d "$f" ] && echo - || sha256sum <"$f" | cut -d ' ' -f 1)" "$f"
+  printf '%s %s %s\n' "$(stat -c '%a %U %Y' "$f")" "$([ -d "$f" ] && echo - || sha256sum <"$f" | cut -d ' ' -f 1)" "$f"
 done
 part settings; cat ${`${configDirectory(question.cluster)}/settings`} 2>/dev/null
 part timer; systemctl show ${`${ours}.timer`} -p ActiveState -p UnitFileState -p TimersCalendar -p DropInPaths -p NeedDaemonReload -p Unit
