@@ -1,5 +1,6 @@
 import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { SignatureV4 } from "@smithy/signature-v4";
+import { type Random, randomFrom } from "../support/random";
 import { callScript, quoted, shells } from "../support/script-functions";
 
 /** RFC 4231, test cases 1 to 4, 6 and 7. The key as hexadecimal, the data as text. */
@@ -65,8 +66,6 @@ interface SignedRequest {
   readonly secretAccessKey: string;
   readonly sessionToken: string | undefined;
 }
-
-type Random = (below: number) => number;
 
 function randomRequest(random: Random): SignedRequest {
   const text = (letters: readonly string[], most: number): string =>
@@ -150,15 +149,4 @@ class NodeSha256 {
 function bytes(data: string | ArrayBuffer | ArrayBufferView): Buffer {
   if (typeof data === "string") return Buffer.from(data);
   return ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data);
-}
-
-/** The same numbers in every run: mulberry32. */
-function randomFrom(seed: number): Random {
-  let state = seed * 0x9e3779b9;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
 }

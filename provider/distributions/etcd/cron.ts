@@ -1,4 +1,5 @@
 import { CronExpressionParser } from "cron-parser";
+import { cronFields, readCronField, weekdayNames } from "./cron-field";
 
 /**
  * Translates a five-field cron expression into lines for a systemd timer's `OnCalendar`.
@@ -16,47 +17,33 @@ export function toOnCalendar(schedule: string): readonly string[] {
 
 /** What is wrong with a schedule, for people; undefined when nothing is. */
 export function checkSchedule(schedule: string): string | undefined {
-  const fields = expand(schedule).split(/\s+/);
-  if (schedule.trim() === "") return "is empty: give five fields of cron, such as 0 */6 * * *";
-  if (schedule.trim().startsWith("@") && expand(schedule).startsWith("@")) {
-    return `${schedule.trim()} is not known: use ${Object.keys(nicknames).join(", ")}, or five fields`;
-  }
-  if (fields.length !== 5) return `has ${fields.length} fields; cron's are five: minute hour day month weekday`;
-  for (const [index, field] of fields.entries()) {
-    const problem = checkField(field, fieldRules[index] ?? fieldRules[0]);
-    if (problem !== undefined) return problem;
-  }
-  try {
-    if (occurringDays(parse(schedule)).next().done !== true) return undefined;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    if (!why.includes("day of month")) return `is not understood: ${why}`;
-  }
-  return "never happens: those months have no such day";
+  const times = read(schedule);
+  if (typeof times === "string") return times;
+  return occurringDays(times).next().done === true ? "never happens: those months have no such day" : undefined;
 }
 
 /** The longest time between two runs, in milliseconds; a clock change can add an hour. */
 export function expectedInterval(schedule: string): number {
   const times = parse(schedule);
-  const minutesOfDay = times.hours.flatMap((hour) => times.minutes.map((minute) => hour * 60 + minute));
-  const first = Math.min(...minutesOfDay);
-  const last = Math.max(...minutesOfDay);
-  let longest = 0;
-  minutesOfDay.reduce((before, now) => ((longest = Math.max(longest, now - before)), now));
-  let previousDay: number | undefined;
+  const minutes = times.hours.flatMap((hour) => times.minutes.map((minute) => hour * 60 + minute));
+  const [first = 0, last = 0] = [minutes[0], minutes.at(-1)];
+  let longest = Math.max(0, ...minutes.slice(1).map((minute, index) => minute - (minutes[index] ?? minute)));
+  let dayBefore: number | undefined;
   for (const day of occurringDays(times)) {
-    if (previousDay !== undefined) longest = Math.max(longest, (day - previousDay) * 1440 + first - last);
-    previousDay = day;
+    if (dayBefore !== undefined) longest = Math.max(longest, (day - dayBefore) * 1440 + first - last);
+    dayBefore = day;
   }
   return longest * 60_000;
 }
 
 /** The last run due before a moment, on clocks of that time zone. */
 export function previousRun(schedule: string, before: Date, timeZone = "UTC"): Date {
-  return CronExpressionParser.parse(expand(schedule), { currentDate: before, tz: timeZone }).prev().toDate();
+  const { minutes, hours, days, months, weekdays } = parse(schedule);
+  const fields = [minutes, hours, days, months, weekdays].map((values) => values?.join(",") ?? "*");
+  return CronExpressionParser.parse(fields.join(" "), { currentDate: before, tz: timeZone }).prev().toDate();
 }
 
-/** When runs are due. A day field that is `*` is undefined. */
+/** When runs are due, each list in order. A day field that is `*` is undefined. */
 interface Times {
   readonly minutes: readonly number[];
   readonly hours: readonly number[];
@@ -64,8 +51,6 @@ interface Times {
   readonly months: readonly number[];
   readonly weekdays: readonly number[] | undefined;
 }
-
-const weekdayNames = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"] as const;
 
 const nicknames: Readonly<Record<string, string>> = {
   "@hourly": "0 * * * *",
@@ -77,72 +62,41 @@ const nicknames: Readonly<Record<string, string>> = {
   "@annually": "0 0 1 1 *",
 };
 
-interface FieldRule {
-  readonly name: string;
-  readonly min: number;
-  readonly max: number;
-  readonly names: readonly string[];
-}
-
-const fieldRules: readonly [FieldRule, ...FieldRule[]] = [
-  { name: "minute", min: 0, max: 59, names: [] },
-  { name: "hour", min: 0, max: 23, names: [] },
-  { name: "day", min: 1, max: 31, names: [] },
-  {
-    name: "month",
-    min: 1,
-    max: 12,
-    names: ["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
-  },
-  { name: "weekday", min: 0, max: 7, names: weekdayNames.map((name) => name.toLowerCase()) },
-];
-
-function expand(schedule: string): string {
-  const text = schedule.trim().toLowerCase();
-  return nicknames[text] ?? text;
-}
-
-// The parser knows more than cron (seconds, L, #, ?, H, W): what its extensions mean, systemd cannot say.
-function checkField(field: string, rule: FieldRule): string | undefined {
-  for (const item of field.split(",")) {
-    const match = /^(?:\*|([a-z0-9]+)(?:-([a-z0-9]+))?)(?:\/(\d+))?$/.exec(item);
-    if (match === null) return `${rule.name} "${field}" is not cron's: numbers, names, *, lists, ranges and steps`;
-    const [, from, to, step] = match;
-    for (const value of [from, to]) {
-      if (value !== undefined && numberOf(value, rule) === undefined) {
-        return `${rule.name} "${value}" is not between ${rule.min} and ${rule.max}`;
-      }
-    }
-    const start = from === undefined ? rule.min : (numberOf(from, rule) ?? 0);
-    const end = to === undefined ? rule.max : (numberOf(to, rule) ?? 0);
-    if (start > end) return `${rule.name} "${item}" runs backwards`;
-    if (from !== undefined && to === undefined && step !== undefined) {
-      return `${rule.name} "${item}" has a step without a range: write ${from}-${rule.max}/${step}`;
-    }
-    if (step !== undefined && (Number(step) < 1 || Number(step) > rule.max)) {
-      return `${rule.name} "${item}" has a step that is not between 1 and ${rule.max}`;
-    }
-  }
-  return undefined;
-}
-
-function numberOf(value: string, rule: FieldRule): number | undefined {
-  const named = rule.names.indexOf(value);
-  const number = named >= 0 ? named : /^\d{1,2}$/.test(value) ? Number(value) : NaN;
-  return number >= rule.min && number <= rule.max ? number : undefined;
-}
-
 function parse(schedule: string): Times {
-  const { fields } = CronExpressionParser.parse(expand(schedule));
-  const numbers = (values: readonly unknown[]): readonly number[] =>
-    [...new Set(values.map(Number))].sort((a, b) => a - b);
+  const times = read(schedule);
+  if (typeof times === "string") throw new RangeError(`schedule "${schedule}" ${times}`);
+  return times;
+}
+
+/** The times of a schedule, or what is wrong with it. */
+function read(schedule: string): Times | string {
+  const text = schedule.trim().toLowerCase();
+  if (text === "") return "is empty: give five fields of cron, such as 0 */6 * * *";
+  const expression = nicknames[text] ?? text;
+  if (expression.startsWith("@")) {
+    return `${text} is not known: use ${Object.keys(nicknames).join(", ")}, or five fields`;
+  }
+  const fields = expression.split(/\s+/);
+  const [minute, hour, day, month, weekday] = fields;
+  if (weekday === undefined || fields.length > 5) {
+    return `has ${fields.length} fields; cron's are five: minute hour day month weekday`;
+  }
+  const minutes = readCronField(minute ?? "", cronFields.minute);
+  if (typeof minutes === "string") return minutes;
+  const hours = readCronField(hour ?? "", cronFields.hour);
+  if (typeof hours === "string") return hours;
+  const days = readCronField(day ?? "", cronFields.day);
+  if (typeof days === "string") return days;
+  const months = readCronField(month ?? "", cronFields.month);
+  if (typeof months === "string") return months;
+  const weekdays = readCronField(weekday, cronFields.weekday);
+  if (typeof weekdays === "string") return weekdays;
   return {
-    minutes: numbers(fields.minute.values),
-    hours: numbers(fields.hour.values),
-    days: fields.dayOfMonth.isWildcard ? undefined : numbers(fields.dayOfMonth.values),
-    months: numbers(fields.month.values),
-    // Sunday is 0 and 7.
-    weekdays: fields.dayOfWeek.isWildcard ? undefined : numbers(fields.dayOfWeek.values.map((day) => Number(day) % 7)),
+    minutes,
+    hours,
+    months,
+    days: day === "*" ? undefined : days,
+    weekdays: weekday === "*" ? undefined : [...new Set(weekdays.map((n) => n % 7))].sort((a, b) => a - b),
   };
 }
 
@@ -151,7 +105,7 @@ function list(values: readonly number[], all: number): string {
   return values.map((value) => String(value).padStart(2, "0")).join(",");
 }
 
-/** Days with a run, counted from 1970, over the 28 years after which the calendar repeats: 29 February on a Sunday is among them. */
+/** Days with a run, counted from 1970, over 28 years: then the calendar begins again, leap days on their weekdays included. */
 function* occurringDays(times: Times): Generator<number, void> {
   const start = Date.UTC(2024, 0, 1) / 86_400_000;
   for (let day = start; day <= start + 28 * 366; day += 1) {

@@ -28,7 +28,7 @@ test("day of month and weekday mean either to cron: two lines", () => {
   expect(toOnCalendar("0 4 13 * fri")).toEqual(["*-*-13 04:00:00", "Fri *-*-* 04:00:00"]);
 });
 
-test.each(["0 0 * * *", " 0  0 * * * ", "@hourly", "@Daily", "0 0 29 2 *", "59 23 31 12 sat", "1,2,*/7 * * * *"])(
+test.each(["0 0 * * *", " 0  0 * * * ", "@hourly", "@Daily", "0 0 29 2 *", "59 23 31 12 sat", "1,1,*/7 * * * 0,7"])(
   "%s is accepted",
   (schedule) => expect(checkSchedule(schedule)).toBeUndefined(),
 );
