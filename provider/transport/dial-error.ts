@@ -1,3 +1,4 @@
+import { isNativeError } from "node:util/types";
 import { BackupError, type ErrorCode } from "../errors";
 
 /** Why a server was not reached: a BackupError that does not know yet which server asked. */
@@ -21,4 +22,9 @@ export class DialError extends Error {
   toBackupError(host: string): BackupError {
     return new BackupError(this.code, this.message, { host, hint: this.hint, cause: this.cause });
   }
+}
+
+/** What an error says; also one of Node's own, seen from inside a sandbox where it is no `Error`. */
+export function messageOf(error: unknown): string {
+  return isNativeError(error) ? error.message : String(error);
 }

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Algorithms, Client } from "ssh2";
 import type { ProxyConnection } from "../model";
 import { type Credentials, readCredentials } from "./credentials";
-import { DialError } from "./dial-error";
+import { DialError, messageOf } from "./dial-error";
 import { loadSsh2 } from "./heavy-modules";
 import { type HostKeyCheck, hostKeyCheck } from "./host-key";
 import { publicKeyOf } from "./known-hosts";
@@ -136,12 +136,7 @@ function offering(algorithms: readonly string[]): Algorithms {
   return { serverHostKey: algorithms as NonNullable<Algorithms["serverHostKey"]> & [] };
 }
 
-function explain(
-  error: Error & { level?: string },
-  target: Target,
-  check: HostKeyCheck,
-  tried: readonly string[],
-): Error {
+function explain(error: Error & { level?: string }, target: Target, tried: readonly string[]): Error {
   const address = `${target.host}:${target.port}`;
   const user = target.user ?? "root";
   if (error.level === "client-authentication" || /authentication fail/i.test(error.message)) {
@@ -161,11 +156,11 @@ function explain(
 }
 
 function isKeyKindMissing(error: unknown): boolean {
-  return error instanceof Error && /no matching host key format/.test(error.message);
+  return /no matching host key format/.test(messageOf(error));
 }
 
 function unreachable(address: string, attempts: number, cause: unknown): DialError {
-  const last = cause instanceof Error ? cause.message : String(cause);
+  const last = messageOf(cause);
   const times = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
   return new DialError("HOST_UNREACHABLE", `no connection to ${address} after ${times}: ${last}`, {
     hint: "Check the address, the firewall, and that sshd runs there.",

@@ -3,6 +3,7 @@ import { pipeline } from "node:stream/promises";
 import type { Etcd3, IHashKVResponse, IResponseStream } from "etcd3";
 import { BackupError } from "../errors";
 import type { ConnectedHost } from "./connect";
+import { messageOf } from "./dial-error";
 import { loadEtcd3 } from "./heavy-modules";
 import { openTlsStream } from "./tls-stream";
 import { openTunnel } from "./tunnel";
@@ -86,7 +87,7 @@ export async function openEtcd(host: ConnectedHost, access: EtcdAccess): Promise
   };
   const failed = (error: unknown): BackupError => {
     if (error instanceof BackupError) return error;
-    const what = error instanceof Error ? error.message : String(error);
+    const what = messageOf(error);
     const why = lastFailure === undefined ? "" : ` (${lastFailure.message})`;
     return new BackupError("CLUSTER_UNHEALTHY", `etcd at ${access.endpoint}: ${what}${why}`, {
       host: host.name,

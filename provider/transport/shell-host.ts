@@ -3,7 +3,7 @@ import { BackupError, CommandError } from "../errors";
 import type { Machine } from "./channel";
 import type { ConnectedHost, StreamOptions, Tunnel } from "./connect";
 import { count } from "./connection-counts";
-import { DialError } from "./dial-error";
+import { DialError, messageOf } from "./dial-error";
 import { ABSENT, readFileScript, readRangeScript, writeFileScript } from "./file-scripts";
 import type { CommandOptions, CommandResult, WriteOptions } from "./host";
 import { runScript } from "./run-script";
@@ -112,7 +112,7 @@ export class ShellHost implements ConnectedHost {
     } catch (error) {
       if (error instanceof DialError) throw error.toBackupError(this.name);
       if (error instanceof BackupError) throw error;
-      const what = error instanceof Error ? error.message : String(error);
+      const what = messageOf(error);
       throw new BackupError("HOST_UNREACHABLE", what, { host: this.name, cause: error });
     }
   }

@@ -130,8 +130,9 @@ function serve(client: Connection, options: SshServerOptions, commands: string[]
     });
     serveSession(session, options, commands);
   });
+  // Without a listener ssh2 answers as sshd does: administratively prohibited.
+  if (options.allowTcpForwarding === false) return;
   client.on("tcpip", (accept, reject, info) => {
-    if (options.allowTcpForwarding === false) return reject();
     const socket = connect(info.destPort, info.destIP);
     socket.once("error", () => reject());
     socket.once("connect", () => {
