@@ -93,7 +93,17 @@ async function latest(stores: readonly SnapshotStore[]): Promise<FoundSnapshot> 
 
 function found(store: SnapshotStore, file: SnapshotFile): FoundSnapshot {
   refuseIncomplete(file);
-  return { file, title: formatLocation(file.location), fetch: (host, path) => store.fetch(host, file.name, path) };
+  return {
+    file: { ...file, takenAt: takenAt(file) },
+    title: formatLocation(file.location),
+    fetch: (host, path) => store.fetch(host, file.name, path),
+  };
+}
+
+/** Our names end in the time of the server when it saved; a store knows only when it was given the file. */
+function takenAt(file: SnapshotFile): string {
+  const [, seconds] = /-(\d{9,11})\.db$/.exec(file.name) ?? [];
+  return seconds === undefined ? file.takenAt : new Date(Number(seconds) * 1000).toISOString();
 }
 
 /** What the size alone tells: a database of whole pages, and 32 bytes of SHA-256. */

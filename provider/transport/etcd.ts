@@ -59,8 +59,8 @@ export interface EtcdMember {
   alarms(): Promise<readonly { readonly memberId: string; readonly alarm: string }[]>;
   /** The hash of all keys up to a revision: equal on all members, or they have parted. */
   hashKv(revision: number): Promise<EtcdHash>;
-  /** A read that a quorum has to confirm. */
-  linearizableRead(): Promise<void>;
+  /** A read that a quorum has to confirm. Without one etcd does not answer, so the deadline decides how long that takes. @default 10 000 */
+  linearizableRead(deadlineMs?: number): Promise<void>;
   /** The revision that a quorum has reached. */
   currentRevision(): Promise<number>;
   /** Streams a snapshot, SHA-256 trailer included, and returns its size. Ends the sink. */
@@ -180,12 +180,12 @@ class TunnelledMember implements EtcdMember {
     });
   }
 
-  async linearizableRead(): Promise<void> {
-    await this.currentRevision();
+  async linearizableRead(deadlineMs: number = CALL_MS): Promise<void> {
+    // Any key will do; reads are linearizable unless asked otherwise.
+    await this.ask(async () => this.client.get("health").options(deadline(deadlineMs)).exec());
   }
 
   currentRevision(): Promise<number> {
-    // Any key will do; reads are linearizable unless asked otherwise.
     return this.ask(async () => Number((await this.client.get("health").exec()).header.revision));
   }
 

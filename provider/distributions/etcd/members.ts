@@ -20,6 +20,9 @@ export interface Members {
   waitForEqualMembers(servers: readonly EtcdFacts[], deadlineMs: number): Promise<EqualMembers>;
 }
 
+/** A quorum answers in milliseconds; longer than this, and nobody would call it one. */
+const QUORUM_MS = 4000;
+
 export type MemberLook = Awaited<ReturnType<EtcdMember["status"]>>;
 
 export interface EqualMembers {
@@ -53,7 +56,7 @@ export function membersOf(
       ),
     );
   const hasQuorum = async (): Promise<boolean> =>
-    [...(await answers((member) => member.linearizableRead().then(() => true))).values()].includes(true);
+    [...(await answers((member) => member.linearizableRead(QUORUM_MS).then(() => true))).values()].includes(true);
   return {
     use,
     look: () => answers((member) => member.status()),
