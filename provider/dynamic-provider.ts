@@ -2,7 +2,7 @@ import type { Resource } from "@pulumi/pulumi";
 import { BackupError } from "./errors";
 import { backupConfig } from "./lifecycle/backup-config";
 import { type Credentials, findCredentials } from "./lifecycle/credentials";
-import { parseDuration } from "./lifecycle/duration";
+import { parseDuration } from "./duration";
 import { type CheckFailure, Interrupted, type Lifecycle, type LifecycleCall } from "./lifecycle/lifecycle";
 import { snapshot } from "./lifecycle/snapshot";
 import { snapshotRestore } from "./lifecycle/snapshot-restore";

@@ -1,4 +1,4 @@
-import { parseDuration } from "./duration";
+import { parseDuration } from "../duration";
 import type { CheckFailure } from "./lifecycle";
 import { isUnknown } from "./unknown";
 

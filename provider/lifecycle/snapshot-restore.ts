@@ -5,7 +5,7 @@ import { type RestoreReport, type RestoreRequest, restoreSnapshot } from "../ope
 import { clusterRule, serverNames } from "./check-cluster";
 import { s3Rule } from "./check-s3";
 import { withCredentials, withS3Credentials } from "./credentials";
-import { parseDuration } from "./duration";
+import { parseDuration } from "../duration";
 import { pick } from "./fields";
 import { checkInputs } from "./inputs";
 import { Interrupted, type Lifecycle, type LifecycleCall } from "./lifecycle";

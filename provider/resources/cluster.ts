@@ -23,9 +23,9 @@ export interface ProxyConnectionArgs {
   /** Attempts that may fail before giving up; -1: no limit. @default 10 */
   readonly dialErrorLimit?: Input<number>;
   /** Text in the format of known_hosts. @default the user's own known_hosts */
-  readonly knownHosts?: Input<string>;
+  readonly knownHosts?: Input<string | undefined>;
   /** Trust a host key seen for the first time; a changed one is still refused. @default false */
-  readonly acceptNewHostKey?: Input<boolean>;
+  readonly acceptNewHostKey?: Input<boolean | undefined>;
 }
 
 /**
@@ -41,9 +41,9 @@ export interface ConnectionArgs extends Omit<ProxyConnectionArgs, "host"> {
   /** A bastion to connect through. */
   readonly proxy?: Input<ProxyConnectionArgs>;
   /** For `sudo`, when `user` is not root and must give a password. Kept as a secret. */
-  readonly sudoPassword?: Input<string>;
+  readonly sudoPassword?: Input<string | undefined>;
   /** Run on the machine that Pulumi runs on, without SSH: only for a cluster of one server. @default false */
-  readonly local?: Input<boolean>;
+  readonly local?: Input<boolean | undefined>;
 }
 
 /** A machine that runs etcd. */
@@ -51,13 +51,13 @@ export interface ServerArgs {
   /** 1 to 63 letters, digits, dots, dashes and underscores; unique in the cluster. Plans, outputs and errors call it so. */
   readonly name: Input<string>;
   /** What differs from the cluster's `connection`. */
-  readonly connection?: Input<ConnectionArgs>;
+  readonly connection?: Input<ConnectionArgs | undefined>;
 }
 
 /** A machine that runs an API server: a restore stops it first and starts it last. */
 export interface ApiServerArgs extends ServerArgs {
   /** Its systemd unit. @default "kube-apiserver.service" */
-  readonly unit?: Input<string>;
+  readonly unit?: Input<string | undefined>;
 }
 
 /** etcd that runs as a systemd unit. What is not given is found on the servers; what cannot be found is asked for by name. */
@@ -65,29 +65,29 @@ export interface EtcdArgs {
   /** The cluster's identity: in ids, in the S3 folder, in lock and journal. 1 to 63 letters, digits, dots, dashes and underscores. */
   readonly name: Input<string>;
   /** What the servers' connections have in common. */
-  readonly connection?: Input<ConnectionArgs>;
+  readonly connection?: Input<ConnectionArgs | undefined>;
   /** Every server that runs etcd. A server listed is a server that must be there: take one that is gone for good out of the list. */
   readonly servers: Input<Input<ServerArgs>[]>;
   /** The systemd unit that runs etcd. @default found */
-  readonly unit?: Input<string>;
+  readonly unit?: Input<string | undefined>;
   /** Absolute path of etcd's data. @default found */
-  readonly dataDir?: Input<string>;
+  readonly dataDir?: Input<string | undefined>;
   /** Client URLs that etcdctl uses on each server. @default the member's own */
-  readonly endpoints?: Input<Input<string>[]>;
+  readonly endpoints?: Input<Input<string>[] | undefined>;
   /** Absolute path, on the servers, of the certificate authority of etcd's clients. @default found */
-  readonly cacert?: Input<string>;
+  readonly cacert?: Input<string | undefined>;
   /** Absolute path, on the servers, of a client certificate; together with `key`. @default found */
-  readonly cert?: Input<string>;
+  readonly cert?: Input<string | undefined>;
   /** Absolute path, on the servers, of its key. @default found */
-  readonly key?: Input<string>;
+  readonly key?: Input<string | undefined>;
   /** etcd's own user, where its authentication is on. It needs the role `root`. */
-  readonly username?: Input<string>;
+  readonly username?: Input<string | undefined>;
   /** That user's password. Kept as a secret. @default the provider configuration's `etcd-backup:etcdPassword` */
-  readonly password?: Input<string>;
+  readonly password?: Input<string | undefined>;
   /** Absolute path of etcdutl on the servers. @default found on PATH, or beside etcd */
-  readonly etcdutl?: Input<string>;
+  readonly etcdutl?: Input<string | undefined>;
   /** Machines whose API servers a restore must stop and start. */
-  readonly apiServers?: Input<Input<ApiServerArgs>[]>;
+  readonly apiServers?: Input<Input<ApiServerArgs>[] | undefined>;
 }
 
 /** A cluster: a plain value that resources share. */

@@ -1,4 +1,4 @@
-import { parseDuration } from "../../../provider/lifecycle/duration";
+import { parseDuration } from "../../provider/duration";
 
 test.each([
   ["30m", 1_800_000],
