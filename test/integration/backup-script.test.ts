@@ -181,7 +181,10 @@ describe("an upload that cannot be made keeps the snapshot on the server, fails,
     const bin = toolsWithout("curl");
     place.configure(input({ s3: s3.settings(newBucket()) }));
     expect(await place.run([join(bin, "sh")], { PATH: bin })).toMatchObject({ exitCode: 1 });
-    expect(place.status()).toMatchObject({ step: "upload", error: expect.stringMatching(/^curl is not installed/) });
+    expect(place.status()).toMatchObject({
+      step: "upload",
+      error: expect.stringMatching(/^curl is not installed/) as string,
+    });
     expect(readdirSync(place.snapshots)).toHaveLength(1);
     rmSync(bin, { recursive: true });
   });
@@ -226,7 +229,7 @@ describe("what goes wrong before there is a snapshot", () => {
     writeFileSync(join(place.snapshots, old), "x");
     place.configure(input({ retention: 1 }, { etcdctl: standInForEtcdctl(`for f; do :; done; ${save}`) }));
     expect(await place.run()).toMatchObject({ exitCode: 1 });
-    expect(place.status()).toMatchObject({ ok: false, step: "verify", error: expect.stringMatching(says) });
+    expect(place.status()).toMatchObject({ ok: false, step: "verify", error: expect.stringMatching(says) as string });
     expect(readdirSync(place.snapshots)).toEqual([old]);
   });
 
@@ -235,7 +238,7 @@ describe("what goes wrong before there is a snapshot", () => {
     writeFileSync(etcdctl, "#!/bin/sh\nhead -c 3000 /dev/urandom\n", { mode: 0o755 });
     place.configure(input({}, { etcdctl }));
     expect(await place.run()).toMatchObject({ exitCode: 1 });
-    expect(place.status()).toMatchObject({ step: "inspect", error: expect.stringMatching(/gave no status/) });
+    expect(place.status()).toMatchObject({ step: "inspect", error: expect.stringMatching(/gave no status/) as string });
   });
 
   test("an etcdctl that never ends is ended", async () => {
@@ -251,7 +254,7 @@ describe("what goes wrong before there is a snapshot", () => {
       const lastSuccessAt = await succeedOnce();
       const before = readdirSync(place.snapshots);
       place.configure(input({}, { endpoint }));
-      expect(await place.run()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/learner/) });
+      expect(await place.run()).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/learner/) as string });
       expect(place.status()).toMatchObject({ ok: true, step: "learner", fileName: null, lastSuccessAt });
       expect(readdirSync(place.snapshots)).toEqual(before);
     } finally {
