@@ -34,6 +34,8 @@ export function s3Bucket(settings: S3Settings, server: HostReader | undefined): 
   let opened: Promise<{ sdk: Sdk; client: S3Client }> | undefined;
 
   const open = async (): Promise<{ sdk: Sdk; client: S3Client }> => {
+    // The SDK announces the end of a Node version on stderr, which Pulumi shows as a warning of every update.
+    process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
     const sdk = await import("@aws-sdk/client-s3");
     const client = new sdk.S3Client({
       ...(await clientConfig(settings)),
