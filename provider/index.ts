@@ -3,7 +3,7 @@ export { etcd } from "./resources/cluster";
 export { Snapshot } from "./resources/snapshot";
 export { SnapshotRestore } from "./resources/snapshot-restore";
 
-export type { BackupConfigArgs } from "./resources/backup-config";
+export type { BackedUpServer, BackupConfigArgs } from "./resources/backup-config";
 export type {
   ApiServerArgs,
   ClusterArgs,
@@ -14,4 +14,4 @@ export type {
 } from "./resources/cluster";
 export type { S3Args } from "./resources/s3";
 export type { SnapshotArgs } from "./resources/snapshot";
-export type { SnapshotRestoreArgs } from "./resources/snapshot-restore";
+export type { RestoredMember, RestoredSnapshot, RestoreStep, SnapshotRestoreArgs } from "./resources/snapshot-restore";

@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { BackupConfigState } from "../lifecycle/backup-config";
 import type { ClusterArgs } from "./cluster";
 import { propertiesOf, resourceType } from "./dynamic-resource";
 import type { S3Args } from "./s3";
@@ -23,10 +22,21 @@ export interface BackupConfigArgs {
   readonly onDestroy?: pulumi.Input<"remove" | "retain" | undefined>;
 }
 
+/** What one server does about backups. */
+export interface BackedUpServer {
+  readonly server: string;
+  readonly etcdVersion: string;
+  /** Where it keeps its snapshots. */
+  readonly directory: string;
+  readonly timer: "active" | "off";
+  /** ISO 8601; absent before the first one. */
+  readonly lastSnapshotAt?: string | undefined;
+}
+
 /** Makes a cluster take the backups described, and shows as drift what does not. */
 export class BackupConfig extends pulumi.CustomResource {
   /** What each server does about backups. */
-  declare readonly servers: pulumi.Output<BackupConfigState["servers"]>;
+  declare readonly servers: pulumi.Output<readonly BackedUpServer[]>;
   declare readonly warnings: pulumi.Output<readonly string[]>;
   /** What runs and is not what was declared, a line each: `s1: schedule: …`. Empty after an update. */
   declare readonly drift: pulumi.Output<readonly string[]>;

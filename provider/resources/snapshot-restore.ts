@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { RestoreReport } from "../operations/restore";
 import type { ClusterArgs } from "./cluster";
 import { propertiesOf, resourceType } from "./dynamic-resource";
 import type { S3Args } from "./s3";
@@ -25,21 +24,44 @@ export interface SnapshotRestoreArgs {
   readonly deadline?: pulumi.Input<string | undefined>;
 }
 
+/** The snapshot that a restore used. */
+export interface RestoredSnapshot {
+  /** `s3://bucket/key` or `file://server/path`. */
+  readonly location: string;
+  readonly sizeBytes: number;
+  /** ISO 8601. */
+  readonly takenAt: string;
+}
+
+export interface RestoredMember {
+  readonly name: string;
+  /** etcd's own id of it, in hex. */
+  readonly id: string;
+  readonly peerUrls: readonly string[];
+}
+
+/** One step of a restore, as it was done. */
+export interface RestoreStep {
+  readonly id: string;
+  readonly title: string;
+  readonly durationMs: number;
+}
+
 /** Brings a cluster back to a snapshot, once. `pulumi preview` shows the plan. Outputs are absent until it has restored. */
 export class SnapshotRestore extends pulumi.CustomResource {
   /** ISO 8601. */
   declare readonly restoredAt: pulumi.Output<string | undefined>;
   /** The snapshot that was restored. */
-  declare readonly restored: pulumi.Output<RestoreReport["restored"] | undefined>;
+  declare readonly restored: pulumi.Output<RestoredSnapshot | undefined>;
   /** etcd's revision before, where it could still be asked. */
   declare readonly revisionBefore: pulumi.Output<number | undefined>;
   declare readonly revisionAfter: pulumi.Output<number | undefined>;
   /** Locations of the snapshots that living members took first. */
   declare readonly safetySnapshots: pulumi.Output<readonly string[] | undefined>;
-  declare readonly members: pulumi.Output<RestoreReport["members"] | undefined>;
+  declare readonly members: pulumi.Output<readonly RestoredMember[] | undefined>;
   /** Where the old data lies, `server:path`. It is never deleted by us. */
   declare readonly setAside: pulumi.Output<readonly string[] | undefined>;
-  declare readonly steps: pulumi.Output<RestoreReport["steps"] | undefined>;
+  declare readonly steps: pulumi.Output<readonly RestoreStep[] | undefined>;
   declare readonly durationMs: pulumi.Output<number | undefined>;
   /** What was done, in words. */
   declare readonly report: pulumi.Output<string | undefined>;

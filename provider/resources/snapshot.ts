@@ -26,9 +26,9 @@ export class Snapshot extends pulumi.CustomResource {
   declare readonly sizeBytes: pulumi.Output<number>;
   /** SHA-256 of the whole file, in hex. */
   declare readonly sha256: pulumi.Output<string>;
-  /** etcd's revision in the snapshot. */
-  declare readonly revision: pulumi.Output<number>;
-  declare readonly totalKeys: pulumi.Output<number>;
+  /** etcd's revision in the snapshot, as its own tool says; absent where the server has none that can. */
+  declare readonly revision: pulumi.Output<number | undefined>;
+  declare readonly totalKeys: pulumi.Output<number | undefined>;
   declare readonly etcdVersion: pulumi.Output<string>;
   /** The server that took it. */
   declare readonly server: pulumi.Output<string>;
