@@ -51,8 +51,9 @@ export async function run(command, words, { cwd, env } = {}) {
   });
   await new Promise((resolve) => output.end(resolve));
   if (code === 0) return;
-  const end = readFileSync(log, "utf8").trim().split("\n").slice(-15).map(withoutHosts);
-  throw new Error([`${current}: ${command} ended with ${code}; all of its output: ${log}`, ...end].join("\n"));
+  const lines = readFileSync(log, "utf8").trim().split("\n").map(withoutHosts);
+  const shown = lines.length <= 24 ? lines : [...lines.slice(0, 12), "…", ...lines.slice(-12)];
+  throw new Error([`${current}: ${command} ended with ${code}; all of its output: ${log}`, ...shown].join("\n"));
 }
 
 /** Where somebody's packages come from is nobody's business in a pasted log. */
