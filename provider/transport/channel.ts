@@ -26,3 +26,11 @@ export interface Machine {
   /** Connects to a TCP port as the machine itself reaches it. */
   openStream(host: string, port: number): Promise<Duplex>;
 }
+
+/** The machine is there, but nothing listens on a port that it was asked to connect to. */
+export class PortClosedError extends Error {
+  constructor(host: string, port: number, cause: unknown) {
+    super(`nothing answers on ${host}:${port}`, { cause });
+    this.name = "PortClosedError";
+  }
+}

@@ -56,6 +56,7 @@ export interface EtcdHash {
 export interface EtcdMember {
   status(): Promise<EtcdStatus>;
   members(): Promise<readonly EtcdListedMember[]>;
+  /** `NOSPACE` or `CORRUPT`, on which member. */
   alarms(): Promise<readonly { readonly memberId: string; readonly alarm: string }[]>;
   /** The hash of all keys up to a revision: equal on all members, or they have parted. */
   hashKv(revision: number): Promise<EtcdHash>;
@@ -165,7 +166,7 @@ class TunnelledMember implements EtcdMember {
   alarms(): Promise<readonly { readonly memberId: string; readonly alarm: string }[]> {
     return this.ask(async () => {
       const { alarms } = await this.client.maintenance.alarm({});
-      return alarms.map(({ memberID, alarm }) => ({ memberId: memberID, alarm: String(alarm) }));
+      return alarms.map(({ memberID, alarm }) => ({ memberId: memberID, alarm: String(alarm).toUpperCase() }));
     });
   }
 

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { DialError } from "./dial-error";
-import type { Channel, Ending, Machine } from "./channel";
+import { type Channel, type Ending, type Machine, PortClosedError } from "./channel";
 
 /** The machine that this process runs on. */
 export const localMachine: Machine = {
@@ -45,7 +45,7 @@ function launch(argv: readonly string[], options: { readonly pty?: boolean } = {
 function openStream(host: string, port: number): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, noDelay: true });
-    socket.once("error", (error) => reject(new Error(`nothing answers on ${host}:${port}`, { cause: error })));
+    socket.once("error", (error) => reject(new PortClosedError(host, port, error)));
     socket.once("connect", () => resolve(socket));
   });
 }

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { BackupError, CommandError } from "../errors";
-import type { Machine } from "./channel";
+import { type Machine, PortClosedError } from "./channel";
 import type { ConnectedHost, StreamOptions, Tunnel } from "./connect";
 import { count } from "./connection-counts";
 import { DialError, messageOf } from "./dial-error";
@@ -113,6 +113,8 @@ export class ShellHost implements ConnectedHost {
       if (error instanceof DialError) throw error.toBackupError(this.name);
       if (error instanceof BackupError) throw error;
       const what = messageOf(error);
+      if (error instanceof PortClosedError)
+        throw new BackupError("CLUSTER_UNHEALTHY", what, { host: this.name, cause: error });
       throw new BackupError("HOST_UNREACHABLE", what, { host: this.name, cause: error });
     }
   }

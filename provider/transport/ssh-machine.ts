@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Client, ClientChannel } from "ssh2";
 import type { Connection } from "../model";
-import type { Channel, Ending, Machine } from "./channel";
+import { type Channel, type Ending, type Machine, PortClosedError } from "./channel";
 import { dial, type OpenSocket } from "./dial";
 import { DialError } from "./dial-error";
 import { loginShellLine } from "./loader";
@@ -212,7 +212,7 @@ function explainForward(error: Error & { reason?: unknown }, host: string, port:
     });
   }
   if (error.reason === CONNECT_FAILED) {
-    return new Error(`nothing answers on ${host}:${port}`, { cause: error });
+    return new PortClosedError(host, port, error);
   }
   return error;
 }
