@@ -72,7 +72,8 @@ export const snapshotRestore: Lifecycle<SnapshotRestoreInputs, SnapshotRestoreSt
     return Promise.resolve(state);
   },
 
-  delete() {
+  delete(state, call) {
+    warnOfUnfinished(state, call);
     return Promise.resolve();
   },
 };

@@ -107,9 +107,13 @@ describe("making it so", () => {
     await expect(snapshotRestore.reconcile(inputs, undefined, call)).rejects.toBe(abandoned);
   });
 
-  test("the name taken away from an interrupted restore: it is said not to be finished", async () => {
+  test("the name taken away from an interrupted restore, or the resource: it is said not to be finished", async () => {
     await snapshotRestore.reconcile(idle, inputs, call);
+    await snapshotRestore.delete(inputs, call);
+    expect(progress.warn).toHaveBeenCalledTimes(2);
     expect(progress.warn).toHaveBeenCalledWith(expect.stringContaining("is not finished"));
+    await snapshotRestore.delete(done, call);
+    expect(progress.warn).toHaveBeenCalledTimes(2);
   });
 });
 
