@@ -10,7 +10,7 @@ export interface BackupConfigArgs {
   readonly schedule?: pulumi.Input<string | undefined>;
   /** Scheduled snapshots kept on each server; 1 or more. @default 5 */
   readonly retention?: pulumi.Input<number | undefined>;
-  /** Absolute path where each server keeps its snapshots. @default "/var/lib/etcd-backup/snapshots" */
+  /** Absolute path where each server keeps its snapshots. @default "/var/lib/etcd-backup/<cluster>/snapshots" */
   readonly directory?: pulumi.Input<string | undefined>;
   /** Beginning of the files' names: letters, digits, dots, dashes and underscores. @default "etcd-snapshot" */
   readonly snapshotName?: pulumi.Input<string | undefined>;
