@@ -1,12 +1,14 @@
-import type { Config } from "jest";
-
+/** @satisfies {import("jest").Config} */
 const shared = {
   transform: { "^.+\\.ts$": ["ts-jest", { tsconfig: "test/tsconfig.json", isolatedModules: true }] },
   testEnvironment: "node",
-} satisfies Config["projects"] extends (infer P)[] | undefined ? Partial<P> : never;
+};
 
-/** Tiers, fastest first. `e2e` boots machines and drives the real Pulumi engine; `integration` uses real daemons on this machine. */
-const config: Config = {
+/**
+ * Tiers, fastest first. `e2e` boots machines and drives the real Pulumi engine; `integration` uses real daemons on this machine.
+ * @type {import("jest").Config}
+ */
+export default {
   testTimeout: 600_000,
   projects: [
     { ...shared, displayName: "unit", testMatch: ["<rootDir>/test/unit/**/*.test.ts", "<rootDir>/test/*.test.ts"] },
@@ -18,5 +20,3 @@ const config: Config = {
     { ...shared, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
   ],
 };
-
-export default config;
