@@ -28,15 +28,12 @@ async function start(options: SshServerOptions = {}): Promise<TestSshServer> {
   return server;
 }
 
+function addressOf(server: TestSshServer): Connection {
+  return { host: "127.0.0.1", port: server.port, knownHosts: server.knownHosts, dialErrorLimit: 0 };
+}
+
 function to(server: TestSshServer, more: Connection = {}): Connection {
-  return {
-    host: "127.0.0.1",
-    port: server.port,
-    privateKey: user.private,
-    knownHosts: server.knownHosts,
-    dialErrorLimit: 0,
-    ...more,
-  };
+  return { ...addressOf(server), privateKey: user.private, ...more };
 }
 
 describe("commands", () => {
@@ -287,7 +284,7 @@ describe("credentials", () => {
     "a password is given, also when it is asked for interactively (%s)",
     async (keyboardInteractive) => {
       const server = await start({ password: "pa ss", keyboardInteractive });
-      const { privateKey: _, ...connection } = to(server, { password: "pa ss" });
+      const connection: Connection = { ...addressOf(server), password: "pa ss" };
       expect((await (await connect("s1", connection)).query(sh`echo in`)).stdout).toBe("in\n");
       await expect(connect("s1", { ...connection, password: "wrong" })).rejects.toMatchObject({
         code: "AUTH_REJECTED",
@@ -386,7 +383,7 @@ describe("a bastion", () => {
   test("is gone through, with its own host key checked", async () => {
     const bastion = await start();
     const server = await start();
-    const { dialErrorLimit: _, ...proxy } = to(bastion);
+    const proxy = to(bastion);
     const host = await connect("s1", to(server, { proxy }));
     expect((await host.query(sh`echo behind`)).stdout).toBe("behind\n");
     expect(bastion.commands).toEqual([]);
