@@ -118,6 +118,7 @@ async function signWithSdk(request: SignedRequest): Promise<readonly string[]> {
       headers: {
         host: request.host,
         "x-amz-content-sha256": request.bodyHash,
+        ...(request.method === "PUT" ? { "x-amz-meta-sha256": request.bodyHash } : {}),
         ...(checksumName === "" || checksumName === undefined ? {} : { [checksumName]: checksumValue ?? "" }),
       },
     },

@@ -1,3 +1,4 @@
+import { HeadObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -10,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { Agent } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backupScript } from "../../provider/distributions/etcd/backup-script";
@@ -64,6 +66,10 @@ test.each(shells.map((shell) => ({ shell, name: shell[0] })))(
     expect(statSync(join(place.state, "status.json")).mode & 0o777).toBe(0o600);
     expect(readdirSync(place.state).sort()).toEqual(["save.lock", "status.json"]);
     expect(stdout).toContain(`uploaded s3://${bucket}/`);
+    // What the restore asks before it fetches.
+    const key = `a folder/ü+~&'"x/${name}`;
+    const head = await client(bucket).send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+    expect(head.Metadata).toEqual({ sha256: status?.sha256 });
   },
 );
 
@@ -404,6 +410,17 @@ function toolsWithout(missing: string): string {
     }
   }
   return directory;
+}
+
+function client(bucket: string): S3Client {
+  const { endpoint = "", endpointCa = "", accessKeyId = "", secretAccessKey = "" } = s3.settings(bucket);
+  return new S3Client({
+    endpoint: `https://${endpoint}`,
+    region: "us-east-1",
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+    requestHandler: { httpsAgent: new Agent({ ca: endpointCa }) },
+  });
 }
 
 function newBucket(): string {

@@ -161,11 +161,13 @@ encode() {
 }
 
 # Sets 'authorization'. The header $7 ('name:value', or empty) sorts between host and x-amz-content-sha256.
+# An upload carries its hash as the object's own metadata too: not every S3 keeps checksums.
 sign() { # method, host, encoded path, query, hash of the body, time as 20260102T030405Z, checksum header
   names='host' headers="host:$2$nl"
   if [ -n "$7" ]; then names="$names;$\{7%%:*}" headers="$headers$7$nl"; fi
   names="$names;x-amz-content-sha256;x-amz-date"
   headers="$\{headers}x-amz-content-sha256:$5$\{nl}x-amz-date:$6$nl"
+  if [ "$1" = PUT ]; then names="$names;x-amz-meta-sha256" headers="$\{headers}x-amz-meta-sha256:$5$nl"; fi
   if [ -n "$session_token" ]; then
     names="$names;x-amz-security-token" headers="$\{headers}x-amz-security-token:$session_token$nl"
   fi
@@ -235,7 +237,10 @@ s3_request() { # method, key (without bucket), query, hash of the body, file to 
     [ -z "$session_token" ] || setting header "x-amz-security-token: $session_token"
     setting header "Authorization: $authorization"
     case $1 in
-      PUT) setting upload-file "$5" ;;
+      PUT)
+        setting header "x-amz-meta-sha256: $4"
+        setting upload-file "$5"
+        ;;
       HEAD) echo head ;;
       GET) ;;
       *) setting request "$1" ;;
