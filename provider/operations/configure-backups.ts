@@ -9,6 +9,7 @@ import { snapshotDirectory } from "../distributions/etcd/save-snapshot";
 import { type BackupFile, backupFiles } from "../distributions/etcd/units";
 import { BackupError } from "../errors";
 import type { Cluster, S3Settings } from "../model";
+import { readOpenAttempt } from "../plan/journal";
 import { takeLock } from "../plan/lock";
 import { openStore } from "../stores/open-store";
 import type { ConnectedHost } from "../transport/connect";
@@ -54,6 +55,8 @@ interface Look {
   readonly drift: readonly string[];
   /** Set when a snapshot should have come since, and did not. */
   readonly stale: string | undefined;
+  /** A restore was begun here and has not ended: it paused the timer, and will resume it. */
+  readonly restoring: boolean;
 }
 
 /**
@@ -65,6 +68,7 @@ export async function configureBackups(cluster: Cluster, settings: BackupSetting
   const looks = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
   const due = looks.filter((look) => look.drift.length > 0 || look.stale !== undefined);
   if (due.length === 0) return report(cluster, settings, looks);
+  refuseDuringRestore(looks);
   await refuseUnable(cluster, settings, due);
   const lock = await takeLock(cluster.name, "configure backups", new Map(looks.map(({ host }) => [host.name, host])));
   try {
@@ -119,14 +123,12 @@ export async function verifyConnections(cluster: Cluster, call: Call): Promise<v
 async function lookAt(cluster: Cluster, settings: BackupSettings, host: ConnectedHost): Promise<Look> {
   const facts = await inspect(host, cluster, toOnCalendar(settings.schedule));
   const files = declaredFiles(cluster, settings, facts);
-  const drift = backupDrift(cluster.name, files, facts, settings);
-  return {
-    host,
-    facts,
-    files,
-    drift,
-    stale: drift.length > 0 || !settings.enabled ? undefined : staleSince(settings.schedule, facts),
-  };
+  const restoring = readOpenAttempt([facts.journal]) !== undefined;
+  const drift = backupDrift(cluster.name, files, facts, settings).filter(
+    (line) => !restoring || !line.startsWith("enabled: the timer is off"),
+  );
+  const quiet = drift.length > 0 || !settings.enabled || restoring;
+  return { host, facts, files, drift, restoring, stale: quiet ? undefined : staleSince(settings.schedule, facts) };
 }
 
 function declaredFiles(cluster: Cluster, settings: BackupSettings, facts: EtcdFacts): readonly BackupFile[] {
@@ -146,6 +148,15 @@ function declaredFiles(cluster: Cluster, settings: BackupSettings, facts: EtcdFa
 
 function directoryOf(cluster: Cluster, settings: BackupSettings): string {
   return settings.directory ?? snapshotDirectory(cluster.name);
+}
+
+function refuseDuringRestore(looks: readonly Look[]): void {
+  const restoring = looks.find((look) => look.restoring);
+  if (restoring === undefined) return;
+  throw new BackupError("RESTORE_IN_PROGRESS", "a restore was begun and has not ended", {
+    host: restoring.host.name,
+    hint: "Finish it first: `pulumi up` with the SnapshotRestore that began it. The backups were not changed.",
+  });
 }
 
 /** What would make the backups fail later makes the configuration fail now, and nothing has been changed. */
@@ -237,7 +248,9 @@ function report(cluster: Cluster, settings: BackupSettings, looks: readonly Look
         drift: [...drift, ...(stale === undefined ? [] : [stale])],
       };
     }),
-    warnings: looks.flatMap(({ facts }) => {
+    warnings: looks.flatMap(({ facts, restoring }) => {
+      if (restoring)
+        return [`${facts.server}: a restore was begun and has not ended: the scheduled backups are paused`];
       const status = parseBackupStatus(facts.backups.status);
       return status === undefined || status.ok
         ? []

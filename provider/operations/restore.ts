@@ -1,17 +1,18 @@
 import { finishRestore } from "../distributions/etcd/finish-restore";
-import { restorePlaces, workDirectory } from "../distributions/etcd/restore-scripts";
+import { restorePlaces, resumeBackups, workDirectory } from "../distributions/etcd/restore-scripts";
 import { SAFETY_PREFIX, snapshotDirectory } from "../distributions/etcd/save-snapshot";
 import { BackupError } from "../errors";
-import { type Cluster, formatLocation, type S3Settings } from "../model";
+import { type Cluster, formatLocation, parseLocation, type S3Settings } from "../model";
 import { applyPlan, putBack } from "../plan/apply";
 import { journalFor, type Journal, type OpenAttempt } from "../plan/journal";
 import { type Lock, takeLock } from "../plan/lock";
 import type { Hosts } from "../plan/plan";
-import { sh } from "../transport/shell";
+import { script, sh } from "../transport/shell";
 import type { Call } from "./call";
 import { findSnapshot, type FoundSnapshot } from "./find-snapshot";
 import { type ClusterLook, lookAtCluster } from "./look-at-cluster";
 import { describePlan, livingServers, planRestore } from "./plan-restore";
+import { inParallel } from "./in-parallel";
 import { reachServer, type ReachedHosts } from "./reach";
 import { restoreFindings } from "./restore-findings";
 import { isDone, restoreIdentity, type RestoreMarker, triggersKey } from "./restore-identity";
@@ -57,6 +58,8 @@ export interface RestoreReport {
 /** Looks, and says what a restore would do. Changes nothing. */
 export async function previewRestore(cluster: Cluster, request: RestoreRequest, call: Call): Promise<RestorePreview> {
   call.progress.status("looking at the cluster");
+  const gone = await unreachable(cluster);
+  if (gone.length > 0) return { snapshot: request.snapshot, lines: [], refusals: gone, done: false };
   const look = await lookAtCluster(cluster);
   const early = isDone(look.marker, request, undefined) && request.snapshot === "latest" ? look.marker : undefined;
   if (early !== undefined && look.open === undefined) return donePreview(early);
@@ -123,7 +126,10 @@ async function underLock(
   const attempt = nameAttempt();
   const { plan, proven } = planRestore(cluster, look, attempt, identity, request, snapshot);
   for (const line of describePlan(look, plan, attempt, cluster, request, snapshot)) call.progress.info(line);
-  await journal.write("open", attempt, `${identity} ${look.quorum ? "quorum" : "no-quorum"}`);
+  await journal.open({
+    ...{ attempt, identity, quorumBefore: look.quorum },
+    snapshot: { location: snapshot.title, sizeBytes: snapshot.file.sizeBytes, takenAt: snapshot.file.takenAt },
+  });
   const { steps } = await applyPlan(plan, hosts, journal, call.progress, { deadline: call.deadline });
   const equal = proven();
   const revisions = [...look.status.values()].flatMap((status) =>
@@ -139,7 +145,7 @@ async function underLock(
       revisionAfter: equal?.revision ?? 0,
       safetySnapshots: request.safetySnapshot ? safetyLocations(cluster, look, attempt) : [],
       members: equal?.members ?? [],
-      setAside: setAside(cluster, look, attempt),
+      setAside: await setAside(cluster, look, attempt),
       steps,
       durationMs: Date.now() - began,
       report: `${cluster.name} was restored to ${snapshot.title}, taken ${snapshot.file.takenAt}.`,
@@ -166,12 +172,13 @@ async function settleOpenAttempt(
     await putBack(plan, plan.stages, hosts, journal, call.progress, new Error("an earlier attempt was cut off"));
     return undefined;
   }
-  if (!open.crossed) await journal.write("crossed", plan.identity);
+  if (!open.crossed) await journal.crossed();
   if (!(await isSameRestore(cluster, request, look, open))) {
     call.progress.info(
       `An earlier restore (${open.attempt}) did not end; this one supersedes it. What it set aside is kept.`,
     );
-    await journal.write("closed", open.attempt, "superseded");
+    await leave(cluster, look, open, hosts);
+    await journal.close("superseded");
     return undefined;
   }
   call.progress.info(`An earlier attempt of this restore (${open.attempt}) goes on.`);
@@ -182,14 +189,14 @@ async function settleOpenAttempt(
     attempt: open.attempt,
     report: {
       restoredAt: new Date().toISOString(),
-      restored: { location: request.snapshot, sizeBytes: 0, takenAt: "" },
+      restored: open.snapshot,
       revisionAfter: equal?.revision ?? 0,
       safetySnapshots: [],
       members: equal?.members ?? [],
-      setAside: setAside(cluster, look, open.attempt),
+      setAside: await setAside(cluster, look, open.attempt),
       steps,
       durationMs: Date.now() - began,
-      report: `${cluster.name} was restored to ${request.snapshot}; the attempt that began at ${open.attempt} was finished.`,
+      report: `${cluster.name} was restored to ${open.snapshot.location}; the attempt that began at ${open.attempt} was finished.`,
     },
   });
 }
@@ -202,8 +209,22 @@ async function isSameRestore(
 ): Promise<boolean> {
   // A latest that was begun is the one that is meant, whatever was saved since.
   if (request.snapshot === "latest") return true;
-  const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look.hosts);
-  return restoreIdentity(cluster, snapshot.title, request.triggers) === open.identity;
+  // The snapshot itself may be gone by now: it is on the servers already.
+  const location =
+    parseLocation(request.snapshot) === undefined
+      ? (await findSnapshot(cluster, request.snapshot, request.s3, look.hosts)).title
+      : request.snapshot;
+  return restoreIdentity(cluster, location, request.triggers) === open.identity;
+}
+
+/** Leaves an attempt that another restore supersedes: what it paused runs again, what it set aside stays. */
+async function leave(cluster: Cluster, look: ClusterLook, open: OpenAttempt, hosts: Hosts): Promise<void> {
+  await Promise.all(
+    look.servers.map(async (facts) => {
+      const places = restorePlaces(cluster.name, facts, open.attempt);
+      await hosts.get(facts.server)?.run(script(resumeBackups(cluster.name, places), sh`rm -rf ${places.work}`));
+    }),
+  );
 }
 
 async function finish(
@@ -231,7 +252,7 @@ async function finish(
           );
     }),
   );
-  await journal.write("closed", ended.attempt, "done");
+  await journal.close("done");
   return ended.report;
 }
 
@@ -241,6 +262,18 @@ async function participants(cluster: Cluster, hosts: ReachedHosts): Promise<Reac
   for (const server of cluster.apiServers ?? [])
     if (!all.has(server.name)) all.set(server.name, await reachServer(cluster, server));
   return all;
+}
+
+/** Listed servers that cannot be reached although others can. When none can, the look itself says so. */
+async function unreachable(cluster: Cluster): Promise<string[]> {
+  const results = await inParallel(cluster.servers, (server) => reachServer(cluster, server));
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  if (failures.length === cluster.servers.length) return [];
+  return failures.map((error) => `${messageOf(error)}\nIf the server is gone for good, take it out of \`servers\`.`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function refuseFindings(cluster: Cluster, look: ClusterLook, snapshot: FoundSnapshot): Promise<void> {
@@ -300,8 +333,19 @@ function safetyLocations(cluster: Cluster, look: ClusterLook, attempt: string): 
   });
 }
 
-function setAside(cluster: Cluster, look: ClusterLook, attempt: string): string[] {
-  return look.servers.map((facts) => `${facts.server}:${restorePlaces(cluster.name, facts, attempt).aside}`);
+/** Where old data really lies now: a member that had lost its data left none. */
+async function setAside(cluster: Cluster, look: ClusterLook, attempt: string): Promise<string[]> {
+  const found = await Promise.all(
+    look.servers.map(async (facts) => {
+      const { aside, asideWal } = restorePlaces(cluster.name, facts, attempt);
+      const answer = await look.hosts.get(facts.server)
+        ?.query(sh`for p in ${[aside, ...(asideWal === undefined ? [] : [asideWal])]}; do
+  [ ! -e "$p" ] || printf '%s\n' "$p"
+done`);
+      return (answer?.stdout ?? "").split("\n").flatMap((path) => (path === "" ? [] : [`${facts.server}:${path}`]));
+    }),
+  );
+  return found.flat();
 }
 
 /** Sortable, and a time that people recognise in a directory listing. */

@@ -1,4 +1,4 @@
-import { BackupError, hasCode } from "../errors";
+import { BackupError, CommandError, hasCode } from "../errors";
 import type { Progress } from "../model";
 import type { Host } from "../transport/host";
 import type { Journal, OpenAttempt } from "./journal";
@@ -50,7 +50,7 @@ export async function applyPlan(
     const [first] = failures;
     if (first === undefined) {
       if (due.some((step) => step.pointOfNoReturn === "crossed")) {
-        await journal.write("crossed", plan.identity);
+        await journal.crossed();
         crossed = true;
       }
       continue;
@@ -58,13 +58,15 @@ export async function applyPlan(
     const failed = due.filter((_, at) => results[at]?.status === "rejected").map((step) => step.id);
     const cause =
       failures.length === 1 ? first : new AggregateError(failures, failures.map((e) => e.message).join("\n"));
-    if (hasCode(first, "LOCK_LOST")) throw first;
+    // Whoever has the lock now decides: not even putting back is ours any more.
+    const lost = failures.find((failure) => hasCode(failure, "LOCK_LOST"));
+    if (lost !== undefined) throw lost;
     if (crossed || (isCrossing(plan.stages.slice(0, index + 1)) && (await settle(plan, hosts, cause)) === "forward")) {
-      if (!crossed) await journal.write("crossed", plan.identity);
+      if (!crossed) await journal.crossed();
       throw interrupted(plan, failed, cause);
     }
     await putBack(plan, plan.stages.slice(0, index + 1), hosts, journal, progress, cause);
-    throw new BackupError("RESTORE_ABANDONED", `${plan.title} failed at ${failed.join(", ")}: ${cause.message}`, {
+    throw new BackupError("RESTORE_ABANDONED", `${plan.title} failed at ${failed.join(", ")}: ${describe(failures)}`, {
       hint: "Every server was put back as it was, and checked. Mend the cause, then run `pulumi up` again.",
       cause,
     });
@@ -95,7 +97,7 @@ export async function putBack(
   await plan.proveUntouched(hosts).catch((error: unknown) => {
     throw notPutBack(plan, cause, asError(error));
   });
-  await journal.write("closed", plan.identity, "abandoned");
+  await journal.close("abandoned");
 }
 
 async function settle(plan: Plan, hosts: Hosts, cause: Error): Promise<"forward" | "back"> {
@@ -115,7 +117,7 @@ function isCrossing(stages: readonly Stage[]): boolean {
 }
 
 function interrupted(plan: Plan, failed: readonly string[], cause: Error): BackupError {
-  return new BackupError("RESTORE_INTERRUPTED", `${plan.title} stopped at ${failed.join(", ")}: ${cause.message}`, {
+  return new BackupError("RESTORE_INTERRUPTED", `${plan.title} stopped at ${failed.join(", ")}: ${describe([cause])}`, {
     hint: "The restored cluster may have taken writes, so nothing was put back. Mend the cause, then run `pulumi up` again: it goes on from here.",
     cause,
   });
@@ -140,4 +142,14 @@ function hostOf(step: Step, hosts: Hosts): Host {
 
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
+}
+
+/** What failed, with what the command itself had to say: at four in the morning nobody wants to look for a log. */
+function describe(failures: readonly Error[]): string {
+  return failures
+    .map((failure) => {
+      const said = failure instanceof CommandError ? failure.stderr.trimEnd().split("\n").slice(-10) : [];
+      return [failure.message, ...(said.length > 1 ? said.map((line) => `  | ${line}`) : [])].join("\n");
+    })
+    .join("\n");
 }

@@ -11,19 +11,24 @@ export type Outcome = "done" | "abandoned" | "superseded";
 export interface JournalLine {
   readonly event: JournalEvent;
   readonly at: number;
-  /** `open`, `closed`: the attempt. `begin`, `done`, `undone`: the step's id. */
+  /** `open`: the attempt. `begin`, `done`, `undone`: the step's id. `closed`: the outcome. */
   readonly subject: string;
-  /** `open`: the plan's identity, and `quorum` when there was one. `closed`: the outcome. `begin`: the machine's boot, to tell later whether it lost power since. */
+  /** `open`: see `describeAttempt`. `begin`: the machine's boot, to tell later whether it lost power since. */
   readonly detail: string;
 }
 
-/** What the servers' journals say together of the attempt that is open. */
-export interface OpenAttempt {
+/** What an attempt has to remember of its beginning. */
+export interface Attempt {
   /** Names everything that this attempt puts on the servers. */
   readonly attempt: string;
   readonly identity: string;
   /** Whether the cluster had a quorum when the attempt began. */
   readonly quorumBefore: boolean;
+  readonly snapshot: { readonly location: string; readonly sizeBytes: number; readonly takenAt: string };
+}
+
+/** What the servers' journals say together of the attempt that is open. */
+export interface OpenAttempt extends Attempt {
   readonly began: ReadonlySet<string>;
   readonly done: ReadonlySet<string>;
   readonly crossed: boolean;
@@ -57,11 +62,8 @@ export function readOpenAttempt(journals: readonly string[]): OpenAttempt | unde
       done.delete(line.subject);
     }
   }
-  const [identity = "", before] = open.detail.split(" ");
   return {
-    attempt: open.subject,
-    identity,
-    quorumBefore: before === "quorum",
+    ...parseAttempt(open),
     began,
     done,
     crossed: all.some((line) => line.event === "crossed"),
@@ -74,8 +76,10 @@ export interface Journal {
   hostFor(step: string, host: Host): Host;
   /** Remembers a line that the server's next script writes: losing it costs a repetition, never the truth. */
   note(server: string, event: "done" | "undone", step: string): void;
-  /** Writes to every server at once, whatever was still noted first. */
-  write(event: "open" | "crossed" | "closed", subject: string, detail?: string): Promise<void>;
+  // These write to every server at once, whatever was still noted first.
+  open(attempt: Attempt): Promise<void>;
+  crossed(): Promise<void>;
+  close(outcome: Outcome): Promise<void>;
 }
 
 export function journalFor(cluster: string, hosts: Hosts): Journal {
@@ -91,6 +95,12 @@ export function journalFor(cluster: string, hosts: Hosts): Journal {
     sh`printf '%s\t%s\t%s\t%s\n' ${event} "$(date +%s)" ${subject} ${
       typeof detail === "string" ? detail : rawScript(`"${detail.shell}"`)
     } >>${path} || exit 1`;
+  const write = async (event: JournalEvent, subject: string, detail = ""): Promise<void> => {
+    const scripts = [...hosts.values()].map((host) =>
+      host.run(script(takeNoted(host.name), line(event, subject, detail), flush)),
+    );
+    await Promise.all(scripts);
+  };
   return {
     hostFor(step, host) {
       let began = false;
@@ -106,11 +116,29 @@ export function journalFor(cluster: string, hosts: Hosts): Journal {
     note(server, event, step) {
       noted.set(server, [...(noted.get(server) ?? []), line(event, step, "")]);
     },
-    async write(event, subject, detail = "") {
-      await Promise.all(
-        [...hosts.values()].map((host) => host.run(script(takeNoted(host.name), line(event, subject, detail), flush))),
-      );
-    },
+    open: (attempt) => write("open", attempt.attempt, describeAttempt(attempt)),
+    crossed: () => write("crossed", ""),
+    close: (outcome) => write("closed", outcome),
+  };
+}
+
+function describeAttempt({ identity, quorumBefore, snapshot }: Attempt): string {
+  return [
+    identity,
+    quorumBefore ? "quorum" : "no-quorum",
+    snapshot.sizeBytes,
+    snapshot.takenAt,
+    snapshot.location,
+  ].join(" ");
+}
+
+function parseAttempt(open: JournalLine): Attempt {
+  const [identity = "", before = "", size = "", takenAt = "", ...location] = open.detail.split(" ");
+  return {
+    attempt: open.subject,
+    identity,
+    quorumBefore: before === "quorum",
+    snapshot: { location: location.join(" "), sizeBytes: Number(size), takenAt },
   };
 }
 

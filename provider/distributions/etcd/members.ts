@@ -57,15 +57,26 @@ export function membersOf(
     );
   const hasQuorum = async (): Promise<boolean> =>
     [...(await answers((member) => member.linearizableRead(QUORUM_MS).then(() => true))).values()].includes(true);
+  /** What a wait for the cluster ends with: the error, and what each etcd said last. */
+  const withLogs = async (wait: Promise<void>): Promise<void> => {
+    await wait.catch(async (error: unknown) => {
+      const logs = await Promise.all(servers.map((facts) => lastLog(facts, hosts).catch(() => "")));
+      throw error instanceof BackupError
+        ? new BackupError(error.code, [error.message, ...logs.filter((log) => log !== "")].join("\n"), { cause: error })
+        : error;
+    });
+  };
   return {
     use,
     look: () => answers((member) => member.status()),
     hasQuorum,
     waitForQuorum: (deadlineMs) =>
-      waitFor(
-        `${cluster.name}: etcd answers a linearizable read`,
-        async () => ((await hasQuorum()) ? true : "no member answers one"),
-        deadlineMs,
+      withLogs(
+        waitFor(
+          `${cluster.name}: etcd answers a linearizable read`,
+          async () => ((await hasQuorum()) ? true : "no member answers one"),
+          deadlineMs,
+        ),
       ),
     async waitForEqualMembers(expected, deadlineMs) {
       let found: EqualMembers | undefined;
@@ -75,11 +86,19 @@ export function membersOf(
         found = result;
         return true;
       };
-      await waitFor(`${cluster.name}: all members are healthy and equal`, look, deadlineMs);
+      await withLogs(waitFor(`${cluster.name}: all members are healthy and equal`, look, deadlineMs));
       if (found === undefined) throw new Error("the members were equal, but not described");
       return found;
     },
   };
+}
+
+/** What systemd keeps of one etcd's last words. */
+async function lastLog(facts: EtcdFacts, hosts: ReadonlyMap<string, ConnectedHost>): Promise<string> {
+  const answer = await hosts
+    .get(facts.server)
+    ?.query(sh`journalctl -u ${facts.unit} -n 5 -o cat --no-pager 2>/dev/null | cut -c 1-300`);
+  return (answer?.stdout ?? "").trimEnd().replaceAll(/^/gm, `  ${facts.server} | `);
 }
 
 /** The members when they are all voters and equal; else what is in the way. */

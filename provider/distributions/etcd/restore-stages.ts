@@ -174,7 +174,7 @@ export async function settle(
   );
   if (verdicts.every((verdict) => verdict)) return "back";
   // Only forward is left: what was stopped to look at it runs again.
-  await Promise.all(servers.map((facts) => hosts.get(facts.server)?.run(startMember(facts))));
+  await Promise.all(servers.map(async (facts) => hosts.get(facts.server)?.run(startMember(facts))));
   return "forward";
 }
 
