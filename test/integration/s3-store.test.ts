@@ -72,7 +72,7 @@ describe("a transfer that breaks", () => {
       "up",
       Array.from({ length: 20 }, () => MIB),
     );
-    const store = open({ proxy: proxy.url });
+    const store = open({ proxy: proxy.url, timeout: "6s" });
     await expect(store.put(s1, await onServer(bytes), "cut")).rejects.toMatchObject({
       code: "STORE_UNREACHABLE",
       host: "s1",
@@ -87,7 +87,7 @@ describe("a transfer that breaks", () => {
     proxy = await startCuttingProxy("down", [bytes.length * 0.6]);
     const target = join(scratch, "target");
     await open({ proxy: proxy.url }).fetch(s1, "one", target);
-    expect(await readFile(target)).toEqual(bytes);
+    expect((await readFile(target)).equals(bytes)).toBe(true);
     expect(proxy.connections()).toBe(2);
     expect(proxy.carried()).toBeLessThan(bytes.length * 1.1);
   });
@@ -143,7 +143,7 @@ describe("in parts", () => {
 
   test("when it fails, no part is left behind", async () => {
     proxy = await startCuttingProxy("up", [Infinity, ...Array.from({ length: 20 }, () => MIB)]);
-    const store = open({ proxy: proxy.url }, inParts);
+    const store = open({ proxy: proxy.url, timeout: "6s" }, inParts);
     const refused = store.put(s1, await onServer(snapshotBytes(12 * 2048)), "one");
     await expect(refused).rejects.toMatchObject({ code: "STORE_UNREACHABLE" });
     expect(await store.list()).toEqual([]);

@@ -30,7 +30,7 @@ export async function startCuttingProxy(direction: "up" | "down", limits: readon
     from.on("data", (chunk: Buffer) => {
       const left = limit - carried;
       carried += chunk.length;
-      total += chunk.length;
+      total += Math.max(0, Math.min(chunk.length, left));
       if (chunk.length < left) to.write(chunk);
       else to.write(chunk.subarray(0, Math.max(0, left)), hangUp);
     });
