@@ -66,7 +66,7 @@ export interface EtcdProgram extends PulumiProject {
 
 /**
  * Makes a stack whose program has the given resources. In their text are `pulumi`, `config`, `etcd`, `BackupConfig`,
- * `Snapshot`, `SnapshotRestore`, `cluster` (the lab's, named `demo`) and `s3` (its bucket `etcd-backups`).
+ * `Snapshot`, `SnapshotRestore`, `cluster` (the lab's, named `demo`), `s3` (its bucket `etcd-backups`) and `lab` (what both are made of).
  */
 export async function createEtcdProgram({ lab, s3 }: EtcdLab, resources: string): Promise<EtcdProgram> {
   const project = await lab.pulumi({
@@ -74,6 +74,12 @@ export async function createEtcdProgram({ lab, s3 }: EtcdLab, resources: string)
       // JavaScript: a compiler would take longer than all the rest of most runs.
       "Pulumi.yaml": "name: lab\nmain: index.js\nruntime: { name: nodejs, options: { typescript: false } }\n",
       "index.js": programOf(resources),
+      "lab.json": JSON.stringify({
+        servers: lab.machines.map(({ name, address }) => ({ name, connection: { host: address } })),
+        ...{ knownHosts: lab.knownHosts, sshKey: lab.sshKey.privateKey },
+        ...{ endpoint: s3.endpoint, region: s3.region, endpointCa: s3.caPem },
+        ...{ accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey },
+      }),
     },
   });
   const print = async (words: readonly string[]): Promise<{ readonly code: number; readonly printed: string }> => {
@@ -103,39 +109,31 @@ export async function createEtcdProgram({ lab, s3 }: EtcdLab, resources: string)
     up: () => program.pulumi("up", "--yes", "--skip-preview"),
     output: async (name) => (await project.run(["stack", "output", name, "--show-secrets"])).stdout.trim(),
   };
-  await program.configure(
-    {
-      servers: JSON.stringify(lab.machines.map(({ name, address }) => ({ name, connection: { host: address } }))),
-      knownHosts: lab.knownHosts,
-      sshKey: lab.sshKey.privateKey,
-      ...{ endpoint: s3.endpoint, region: s3.region },
-      ...(s3.caPem === undefined ? {} : { endpointCa: s3.caPem }),
-      ...{ accessKeyId: s3.accessKeyId, secretAccessKey: s3.secretAccessKey },
-    },
-    ["sshKey", "secretAccessKey"],
-  );
   return program;
 }
 
+// Not by the stack's configuration: the engine hands that to the program in its environment, secrets and all.
 function programOf(resources: string): string {
   return `"use strict";
+const { readFileSync } = require("node:fs");
+const { join } = require("node:path");
 const pulumi = require("@pulumi/pulumi");
 const { BackupConfig, etcd, Snapshot, SnapshotRestore } = require("pulumi-etcd-backup");
 
 const config = new pulumi.Config();
+const lab = JSON.parse(readFileSync(join(__dirname, "lab.json"), "utf8"));
 const cluster = etcd({
   name: "demo",
-  connection: { privateKey: config.requireSecret("sshKey"), knownHosts: config.require("knownHosts") },
-  servers: config.requireObject("servers"),
+  connection: { privateKey: pulumi.secret(lab.sshKey), knownHosts: lab.knownHosts },
+  servers: lab.servers,
 });
-const endpointCa = config.get("endpointCa");
 const s3 = {
   bucket: "etcd-backups",
-  endpoint: config.require("endpoint"),
-  region: config.require("region"),
-  accessKeyId: config.require("accessKeyId"),
-  secretAccessKey: config.requireSecret("secretAccessKey"),
-  ...(endpointCa === undefined ? { insecure: true } : { endpointCa }),
+  endpoint: lab.endpoint,
+  region: lab.region,
+  accessKeyId: lab.accessKeyId,
+  secretAccessKey: pulumi.secret(lab.secretAccessKey),
+  ...(lab.endpointCa === undefined ? { insecure: true } : { endpointCa: lab.endpointCa }),
 };
 
 ${resources}
