@@ -1,6 +1,7 @@
 import { BackupError } from "../errors";
 import type { S3Settings } from "../model";
 import type { HostReader } from "../transport/host";
+import { loadCredentialProviders } from "./aws-sdk";
 import { readServerRole } from "./server-role";
 
 /** Credentials as S3's signer takes them, and whose they are, for messages. */
@@ -37,7 +38,7 @@ export function credentialSource(settings: S3Settings, server: HostReader | unde
 }
 
 async function fromProfile(profile: string): Promise<S3Credentials> {
-  const { fromIni } = await import("@aws-sdk/credential-providers");
+  const { fromIni } = loadCredentialProviders();
   try {
     return { ...plain(await fromIni({ profile })()), who: `profile ${profile} of this machine` };
   } catch (error) {
@@ -48,7 +49,7 @@ async function fromProfile(profile: string): Promise<S3Credentials> {
 }
 
 async function fromThisMachine(server: HostReader | undefined): Promise<S3Credentials> {
-  const { fromNodeProviderChain } = await import("@aws-sdk/credential-providers");
+  const { fromNodeProviderChain } = loadCredentialProviders();
   try {
     return { ...plain(await fromNodeProviderChain()()), who: "the default credentials of this machine" };
   } catch (error) {

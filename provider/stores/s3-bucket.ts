@@ -1,8 +1,10 @@
+import { Agent } from "node:https";
 import type * as S3Sdk from "@aws-sdk/client-s3";
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import { BackupError, hasCode } from "../errors";
 import type { S3Settings } from "../model";
 import type { HostReader } from "../transport/host";
+import { loadPresigner, loadS3 } from "./aws-sdk";
 import { credentialSource } from "./credentials";
 import { type S3Failure, type S3Request, s3Error, sdkFailure } from "./s3-error";
 
@@ -31,14 +33,12 @@ type PresignedCommand = InstanceType<Sdk["PutObjectCommand"] | Sdk["UploadPartCo
 export function s3Bucket(settings: S3Settings, server: HostReader | undefined): S3Bucket {
   const source = credentialSource(settings, server);
   let who = "these credentials";
-  let opened: Promise<{ sdk: Sdk; client: S3Client }> | undefined;
+  let opened: { sdk: Sdk; client: S3Client } | undefined;
 
-  const open = async (): Promise<{ sdk: Sdk; client: S3Client }> => {
-    // The SDK announces the end of a Node version on stderr, which Pulumi shows as a warning of every update.
-    process.env["AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"] ??= "true";
-    const sdk = await import("@aws-sdk/client-s3");
+  const open = (): { sdk: Sdk; client: S3Client } => {
+    const sdk = loadS3();
     const client = new sdk.S3Client({
-      ...(await clientConfig(settings)),
+      ...clientConfig(settings),
       credentials: async () => {
         const { who: owner, ...keys } = await source();
         who = owner;
@@ -47,7 +47,7 @@ export function s3Bucket(settings: S3Settings, server: HostReader | undefined): 
     });
     return { sdk, client };
   };
-  const opening = (): Promise<{ sdk: Sdk; client: S3Client }> => (opened ??= open());
+  const opening = (): { sdk: Sdk; client: S3Client } => (opened ??= open());
 
   const errorFor = (action: string, key: string | undefined, failure: S3Failure, host?: string): BackupError => {
     const request: S3Request = { action, bucket: settings.bucket, key, who, endpoint: endpointUrl(settings), host };
@@ -58,7 +58,7 @@ export function s3Bucket(settings: S3Settings, server: HostReader | undefined): 
     settings,
     errorFor,
     async ask({ action, key, send }) {
-      const { sdk, client } = await opening();
+      const { sdk, client } = opening();
       try {
         return await send(sdk, client);
       } catch (error) {
@@ -67,8 +67,8 @@ export function s3Bucket(settings: S3Settings, server: HostReader | undefined): 
       }
     },
     async presign(command, seconds) {
-      const { sdk, client } = await opening();
-      const { getSignedUrl } = await import("@aws-sdk/s3-request-presigner");
+      const { sdk, client } = opening();
+      const { getSignedUrl } = loadPresigner();
       const made = command(sdk);
       // Headers that stay headers are signed and sent as such: not every S3 takes them from the query.
       const headers = new Set(["x-amz-meta-sha256", "x-amz-checksum-sha256"]);
@@ -99,10 +99,9 @@ export function endpointUrl({ endpoint, insecure, region }: S3Settings): string 
 
 const DEFAULT_REGION = "us-east-1";
 
-async function clientConfig(settings: S3Settings): Promise<S3ClientConfig> {
+function clientConfig(settings: S3Settings): S3ClientConfig {
   const { endpoint, region, bucketLookup = "auto", endpointCa, skipTlsVerify, insecure } = settings;
   const ofAws = endpoint === undefined || /\.amazonaws\.com(\.cn)?(:\d+)?$/.test(endpoint);
-  const { Agent } = await import("node:https");
   const agent = new Agent({
     keepAlive: true,
     ...(endpointCa === undefined ? {} : { ca: endpointCa }),
