@@ -81,7 +81,7 @@ export async function openEtcd(host: ConnectedHost, access: EtcdAccess): Promise
     if (url.protocol !== "https:") return plain;
     // TLS is ours, not gRPC's: its client checks the certificate against the socket's path, and cannot be told an IP address instead.
     const secure = await openTlsStream(plain, address, access);
-    secure.on("error", (error) => {
+    secure.on("error", (error: Error) => {
       lastFailure = error;
     });
     return secure;

@@ -1,5 +1,5 @@
 import { PassThrough } from "node:stream";
-import { BackupError } from "../errors";
+import { BackupError, CommandError } from "../errors";
 import type { ConnectedHost } from "./connect";
 import { fileSizeScript, sendFileScript, writeFileScript } from "./file-scripts";
 
@@ -21,10 +21,10 @@ export async function pipeFile(
     from.stream(sendFileScript(path, sizeBytes), { stdout: pipe, timeoutMs }),
     to.stream(writeFileScript(target, sizeBytes, 0o600), { stdin: pipe, timeoutMs }),
   ]);
-  // When one side fails the other is cut off: the first cause is the one that is not about the cut.
-  const [sent, written] = results;
-  if (sent.status === "rejected") throw sent.reason as Error;
-  if (written.status === "rejected") throw written.reason as Error;
+  // When one side fails the other is cut off: the cause is the one whose command failed by itself.
+  const failures = results.flatMap((r) => (r.status === "rejected" ? [r.reason as Error] : []));
+  const cause = failures.find((failure) => failure instanceof CommandError) ?? failures[0];
+  if (cause !== undefined) throw cause;
 }
 
 const COPY_MS = 30 * 60_000;

@@ -3,7 +3,7 @@ import type { Client, ClientChannel } from "ssh2";
 import type { Connection } from "../model";
 import { type Channel, type Ending, type Machine, PortClosedError } from "./channel";
 import { dial, type OpenSocket } from "./dial";
-import { DialError } from "./dial-error";
+import { DialError, messageOf } from "./dial-error";
 import { loginShellLine } from "./loader";
 
 /** A machine behind one SSH connection: made on first use, closed when idle, made again when it broke. */
@@ -112,7 +112,7 @@ export class SshMachine implements Machine {
       if (!held) return;
       held = false;
       this.users -= 1;
-      if (this.users === 0) this.idleTimer = setTimeout(() => void this.close(), IDLE_MS);
+      if (this.users === 0 && this.client !== undefined) this.idleTimer = setTimeout(() => void this.close(), IDLE_MS);
     };
   }
 
@@ -137,16 +137,29 @@ export class SshMachine implements Machine {
     return dialled;
   }
 
-  private dialThroughBastion(): Promise<Client> {
+  private async dialThroughBastion(): Promise<Client> {
     const { bastion } = this;
     if (bastion === undefined) return dial(this.connection);
-    const through: OpenSocket = async (host, port) => {
-      const address = `${bastion.connection.host ?? ""}:${bastion.connection.port ?? 22}`;
-      await bastion.ready().catch((error: unknown) => {
-        throw error instanceof DialError ? error.ofBastion(address) : error;
+    const address = `${bastion.connection.host ?? ""}:${bastion.connection.port ?? 22}`;
+    const ofBastion = (error: unknown): Error =>
+      error instanceof DialError
+        ? error.ofBastion(address)
+        : new Error(`the bastion ${address}: ${messageOf(error)}`, { cause: error });
+    // It has its own patience: what it needs to be reached is not taken from the server's.
+    await bastion.ready().catch((error: unknown) => {
+      throw ofBastion(error);
+    });
+    const through: OpenSocket = (host, port, signal) =>
+      new Promise((resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+        bastion.openStream(host, port).then(
+          (stream) => {
+            if (signal.aborted) stream.destroy();
+            else resolve(stream);
+          },
+          (error: unknown) => reject(ofBastion(error)),
+        );
       });
-      return bastion.openStream(host, port);
-    };
     return dial(this.connection, through);
   }
 

@@ -172,7 +172,10 @@ describe("files", () => {
     const from = await connect("s1", to(await start()));
     const target = await connect("s2", to(await start({ shell: limitedShell() })));
     writeFileSync(join(folder, "large"), Buffer.alloc(5_000_000));
-    await expect(pipeFile(from, join(folder, "large"), target, join(folder, "kept/large"))).rejects.toThrow();
+    await expect(pipeFile(from, join(folder, "large"), target, join(folder, "kept/large"))).rejects.toMatchObject({
+      code: "COMMAND_FAILED",
+      host: "s2",
+    });
     expect(readdirSync(join(folder, "kept"))).toEqual([]);
     await expect(pipeFile(from, join(folder, "nothing"), target, join(folder, "kept/n"))).rejects.toMatchObject({
       host: "s1",
@@ -398,7 +401,18 @@ describe("a bastion", () => {
     const bastion = await start();
     const server = await start();
     await server.stop();
-    await expect(connect("s1", to(server, { proxy: to(bastion) }))).rejects.toMatchObject({ code: "HOST_UNREACHABLE" });
+    await expect(connect("s1", to(server, { proxy: to(bastion) }))).rejects.toMatchObject({
+      code: "HOST_UNREACHABLE",
+      message: expect.stringContaining(`the bastion 127.0.0.1:${bastion.port}: nothing answers`) as string,
+    });
+  });
+
+  test("that lets nobody through is named, with the setting", async () => {
+    const bastion = await start({ allowTcpForwarding: false });
+    await expect(connect("s1", to(await start(), { proxy: to(bastion) }))).rejects.toMatchObject({
+      code: "TUNNEL_REFUSED",
+      message: expect.stringContaining(`s1: the bastion 127.0.0.1:${bastion.port}: sshd does not let us`) as string,
+    });
   });
 
   test("is one connection for all the servers behind it", async () => {
