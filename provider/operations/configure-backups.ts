@@ -1,16 +1,18 @@
 import { parseBackupStatus } from "../distributions/etcd/backup-status";
-import { backupDrift, staleFiles } from "../distributions/etcd/backup-drift";
+import { backupDrift, isAsDeclared, staleFiles } from "../distributions/etcd/backup-drift";
 import { staleSince } from "../distributions/etcd/stale-backups";
 import { toOnCalendar } from "../distributions/etcd/cron";
 import type { EtcdFacts } from "../distributions/etcd/facts";
 import { inspect } from "../distributions/etcd/inspect";
-import { configDirectory, unitName } from "../distributions/etcd/places";
+import { lastWord } from "../distributions/etcd/last-word";
+import { parsePairs } from "../distributions/etcd/parts";
+import { configDirectory, lastWordPath, unitName } from "../distributions/etcd/places";
 import { snapshotDirectory } from "../distributions/etcd/save-snapshot";
 import { type BackupFile, backupFiles } from "../distributions/etcd/units";
 import { BackupError } from "../errors";
 import type { Cluster, S3Settings } from "../model";
 import { readOpenAttempt } from "../plan/journal";
-import { takeLock } from "../plan/lock";
+import { type Lock, takeLock } from "../plan/lock";
 import { openStore } from "../stores/open-store";
 import type { ConnectedHost } from "../transport/connect";
 import type { Host } from "../transport/host";
@@ -38,6 +40,10 @@ export interface ServerBackups {
   readonly etcdVersion: string;
   readonly directory: string;
   readonly timer: "active" | "off";
+  /** When it runs, in systemd's own words, with every drop-in counted. */
+  readonly schedule: readonly string[];
+  /** How many scheduled snapshots it keeps; absent while its settings are missing. */
+  readonly retention?: number | undefined;
   readonly lastSnapshotAt?: string | undefined;
   /** One line per difference from the settings, each beginning with the field: `retention: '3', declared '5'`. */
   readonly drift: readonly string[];
@@ -72,19 +78,18 @@ export async function configureBackups(cluster: Cluster, settings: BackupSetting
   await refuseUnable(cluster, settings, due);
   const lock = await takeLock(cluster.name, "configure backups", new Map(looks.map(({ host }) => [host.name, host])));
   try {
-    await onEveryServer(cluster, async (host) => {
-      const look = due.find((one) => one.host.name === host.name);
-      if (look === undefined) return;
-      call.progress.status(`${host.name}: ${look.drift[0] ?? "taking the snapshot that did not come"}`);
-      if (look.drift.length > 0) await lock.guard(host).run(configureScript(cluster, settings, look));
-      if (look.stale !== undefined) await saveNow(lock.guard(host), cluster);
-    });
+    await putRight(cluster, settings, due, lock, call);
+    const after = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
+    // A drop-in that overrides our units shows only once they are there.
+    const left = after.filter((look) => look.drift.length > 0);
+    if (left.length === 0) return report(cluster, settings, after);
+    await putRight(cluster, settings, left, lock, call);
+    const last = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
+    refuseLeftover(last);
+    return report(cluster, settings, last);
   } finally {
     await lock.release();
   }
-  const after = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
-  refuseLeftover(after);
-  return report(cluster, settings, after);
 }
 
 /** Looks what the servers do about backups: one round trip each. */
@@ -103,6 +108,8 @@ export async function removeBackups(cluster: Cluster, call: Call): Promise<void>
     await onEveryServer(cluster, async (host) => {
       await lock.guard(host).run(sh`systemctl disable --now ${`${unit}.timer`} 2>/dev/null
 systemctl stop ${`${unit}.service`} 2>/dev/null
+rm -f ${lastWordPath(cluster.name, "timer")} ${lastWordPath(cluster.name, "service")} || exit 1
+rmdir ${`/etc/systemd/system/${unit}.timer.d`} ${`/etc/systemd/system/${unit}.service.d`} 2>/dev/null
 rm -rf ${configDirectory(cluster.name)} ${`/etc/systemd/system/${unit}.timer`} ${`/etc/systemd/system/${unit}.service`} || exit 1
 rmdir /etc/etcd-backup 2>/dev/null
 systemctl daemon-reload
@@ -120,6 +127,23 @@ export async function verifyConnections(cluster: Cluster, call: Call): Promise<v
   await onEveryServer(cluster, (host) => host.query(sh`true`));
 }
 
+/** Changes on each of these servers what differs, and nothing else. */
+async function putRight(
+  cluster: Cluster,
+  settings: BackupSettings,
+  looks: readonly Look[],
+  lock: Lock,
+  call: Call,
+): Promise<void> {
+  await onEveryServer(cluster, async (host) => {
+    const look = looks.find((one) => one.host.name === host.name);
+    if (look === undefined) return;
+    call.progress.status(`${host.name}: ${look.drift[0] ?? "taking the snapshot that did not come"}`);
+    if (look.drift.length > 0) await lock.guard(host).run(configureScript(cluster, settings, look));
+    if (look.stale !== undefined) await saveNow(lock.guard(host), cluster);
+  });
+}
+
 async function lookAt(cluster: Cluster, settings: BackupSettings, host: ConnectedHost): Promise<Look> {
   const facts = await inspect(host, cluster, toOnCalendar(settings.schedule));
   const files = declaredFiles(cluster, settings, facts);
@@ -128,7 +152,8 @@ async function lookAt(cluster: Cluster, settings: BackupSettings, host: Connecte
     (line) => !restoring || !line.startsWith("enabled: the timer is off"),
   );
   const quiet = drift.length > 0 || !settings.enabled || restoring;
-  return { host, facts, files, drift, restoring, stale: quiet ? undefined : staleSince(settings.schedule, facts) };
+  const all = [...files, ...lastWord(cluster.name, settings.schedule, facts.backups)];
+  return { host, facts, files: all, drift, restoring, stale: quiet ? undefined : staleSince(settings.schedule, facts) };
 }
 
 function declaredFiles(cluster: Cluster, settings: BackupSettings, facts: EtcdFacts): readonly BackupFile[] {
@@ -197,14 +222,12 @@ function configureScript(cluster: Cluster, settings: BackupSettings, look: Look)
   const folder = configDirectory(cluster.name);
   const directory = directoryOf(cluster, settings);
   const stale = staleFiles(cluster.name, look.files, look.facts);
+  const wrong = look.files.filter((file) => !isAsDeclared(file, look.facts));
   return script(
     sh`umask 077
 mkdir -p ${folder} && chmod 700 ${folder} || exit 1
 [ -d ${directory} ] || mkdir -p ${directory} || exit 1`,
-    ...look.files.flatMap((file) => [
-      installFile(file.path, file.content, file.mode),
-      rawScript("[ $? -eq 0 ] || exit 1"),
-    ]),
+    ...wrong.flatMap((file) => [installFile(file.path, file.content, file.mode), rawScript("[ $? -eq 0 ] || exit 1")]),
     stale.length === 0 ? rawScript("") : sh`rm -f ${stale}`,
     sh`systemctl daemon-reload || exit 1`,
     settings.enabled
@@ -235,6 +258,11 @@ function refuseLeftover(looks: readonly Look[]): void {
   );
 }
 
+function retentionOf({ backups }: EtcdFacts): { readonly retention?: number } {
+  const retention = Number(parsePairs(backups.settings).get("retention")?.[0]?.replaceAll("'", "") ?? NaN);
+  return Number.isNaN(retention) ? {} : { retention };
+}
+
 function report(cluster: Cluster, settings: BackupSettings, looks: readonly Look[]): BackupsReport {
   return {
     servers: looks.map(({ facts, drift, stale }) => {
@@ -244,6 +272,8 @@ function report(cluster: Cluster, settings: BackupSettings, looks: readonly Look
         etcdVersion: facts.etcdVersion,
         directory: directoryOf(cluster, settings),
         timer: facts.backups.timerActive ? "active" : "off",
+        schedule: facts.backups.calendar,
+        ...retentionOf(facts),
         ...(typeof status?.lastSuccessAt === "string" ? { lastSnapshotAt: status.lastSuccessAt } : {}),
         drift: [...drift, ...(stale === undefined ? [] : [stale])],
       };

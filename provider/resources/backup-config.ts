@@ -29,6 +29,10 @@ export interface BackedUpServer {
   /** Where it keeps its snapshots. */
   readonly directory: string;
   readonly timer: "active" | "off";
+  /** When it runs, in systemd's own words, with every drop-in counted. */
+  readonly schedule: readonly string[];
+  /** How many scheduled snapshots it keeps; absent while its settings are missing. */
+  readonly retention?: number | undefined;
   /** ISO 8601; absent before the first one. */
   readonly lastSnapshotAt?: string | undefined;
 }

@@ -58,8 +58,8 @@ export interface EtcdProgram extends PulumiProject {
   pulumi(...words: readonly string[]): Promise<string>;
   /** The same for one that has to fail. Rejects when it exits 0. */
   pulumiFails(...words: readonly string[]): Promise<string>;
-  /** `pulumi up`, without a preview before it. */
-  up(): Promise<string>;
+  /** `pulumi up` with these options, without a preview before it. */
+  up(...options: readonly string[]): Promise<string>;
   /** An output of the stack, secrets shown. */
   output(name: string): Promise<string>;
 }
@@ -106,7 +106,7 @@ export async function createEtcdProgram({ lab, s3 }: EtcdLab, resources: string)
       if (code === 0) throw new Error(`pulumi ${words.join(" ").slice(0, 200)} did not fail:\n${printed}`);
       return printed;
     },
-    up: () => program.pulumi("up", "--yes", "--skip-preview"),
+    up: (...options) => program.pulumi("up", "--yes", "--skip-preview", ...options),
     output: async (name) => (await project.run(["stack", "output", name, "--show-secrets"])).stdout.trim(),
   };
   return program;

@@ -22,7 +22,14 @@ const secretKey = "4dabf18193072939515e22adb298388d";
 beforeEach(() => {
   jest.resetAllMocks();
   jest.spyOn(console, "error").mockReturnValue();
-  const server = { server: "s1", etcdVersion: "3.6.1", directory: "/d", timer: "active" as const, drift: [] };
+  const server = {
+    server: "s1",
+    etcdVersion: "3.6.1",
+    directory: "/d",
+    timer: "active" as const,
+    schedule: [],
+    drift: [],
+  };
   configureBackups.mockResolvedValue({ servers: [{ ...server, lastSnapshotAt: undefined }], warnings: [] });
 });
 
@@ -57,7 +64,9 @@ test("what is made can be stored: plain values, no undefined, nothing frozen, in
   const { id, outs } = await provider.BackupConfig.create(inputs);
   expect(id).toBe("prod");
   expect(outs).toMatchObject({ ...hidden, schedule: "0 0 * * *", drift: [] });
-  expect(outs.servers).toStrictEqual([{ server: "s1", etcdVersion: "3.6.1", directory: "/d", timer: "active" }]);
+  expect(outs.servers).toStrictEqual([
+    { server: "s1", etcdVersion: "3.6.1", directory: "/d", timer: "active", schedule: [] },
+  ]);
   expect(Object.isFrozen(outs)).toBe(false);
   expect(withoutSecrets(outs)).not.toContain("hunter2");
 });

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { EtcdFacts } from "./facts";
 import { parsePairs } from "./parts";
+import { declaredCommand, othersDropIns, sameLines } from "./last-word";
 import { configDirectory } from "./places";
 import type { BackupFile } from "./units";
 
@@ -22,12 +23,18 @@ export function backupDrift(
   if (folder !== undefined && folder.mode !== "700") drift.push(`${folder.path}: mode 0${folder.mode}, declared 0700`);
   drift.push(...staleFiles(cluster, expected, facts).map((path) => `${path}: is there, but belongs to no setting`));
   const runs = (lines: readonly string[]): string => [...lines].sort().join("; ");
-  const timerWritten = !drift.some((line) => line.startsWith("/etc/systemd/system/"));
-  if (backups.declaredCalendar.length > 0 && runs(backups.calendar) !== runs(backups.declaredCalendar)) {
-    const by = backups.dropIns.length === 0 ? "" : ` (by ${backups.dropIns.join(", ")})`;
-    drift.push(`schedule: systemd runs "${runs(backups.calendar)}"${by}, declared "${declared.schedule}"`);
-  } else if (backups.dropIns.length > 0 && timerWritten) {
-    drift.push(`schedule: ${backups.dropIns.join(", ")} override our units`);
+  const by = (kind: "timer" | "service"): string => {
+    const dropIns = othersDropIns(cluster, kind, backups);
+    return dropIns.length === 0 ? "" : ` (by ${dropIns.join(", ")})`;
+  };
+  if (backups.declaredCalendar.length > 0 && !sameLines(backups.calendar, backups.declaredCalendar)) {
+    drift.push(`schedule: systemd runs "${runs(backups.calendar)}"${by("timer")}, declared "${declared.schedule}"`);
+  }
+  // Without a drop-in it is our service that was changed, and said so already.
+  if (by("service") !== "" && !sameLines(backups.commands, [declaredCommand(cluster)])) {
+    drift.push(
+      `enabled: the service runs "${runs(backups.commands)}"${by("service")}, declared "${declaredCommand(cluster)}"`,
+    );
   }
   if (backups.needsReload) drift.push("schedule: systemd has not read our units since they changed");
   if (backups.timerActive !== declared.enabled) {
@@ -45,6 +52,11 @@ export function staleFiles(cluster: string, expected: readonly BackupFile[], fac
   const wanted = new Set(expected.map((file) => file.path));
   const ours = ["s3-keys", "endpoint-ca.pem", "etcd-password"].map((name) => `${configDirectory(cluster)}/${name}`);
   return facts.backups.files.map((file) => file.path).filter((path) => ours.includes(path) && !wanted.has(path));
+}
+
+/** Whether a server has this file as it should be. */
+export function isAsDeclared(file: BackupFile, facts: EtcdFacts): boolean {
+  return fileDrift(file, facts).length === 0;
 }
 
 function fileDrift(file: BackupFile, facts: EtcdFacts): string[] {

@@ -1,6 +1,6 @@
 import { serverDirectory } from "../../plan/server-directory";
 import { type Command, sh } from "../../transport/shell";
-import { configDirectory, unitName } from "./places";
+import { configDirectory, lastWordPath, unitName } from "./places";
 
 export interface DiscoverQuestion {
   readonly cluster: string;
@@ -81,7 +81,7 @@ for t in curl flock sha256sum systemd-analyze; do printf '%s=%s\n' "$t" "$(comma
 
 part clock; date +%s; cat /proc/sys/kernel/random/boot_id
 part files
-for f in ${configDirectory(question.cluster)} ${configDirectory(question.cluster)}/* ${`/etc/systemd/system/${ours}.service`} ${`/etc/systemd/system/${ours}.timer`}; do
+for f in ${configDirectory(question.cluster)} ${configDirectory(question.cluster)}/* ${`/etc/systemd/system/${ours}.service`} ${`/etc/systemd/system/${ours}.timer`} ${lastWordPath(question.cluster, "timer")} ${lastWordPath(question.cluster, "service")}; do
   [ -e "$f" ] || continue
   printf '%s %s %s\n' "$(stat -c '%a %U %Y' "$f")" "$([ -d "$f" ] && echo - || sha256sum <"$f" | cut -d ' ' -f 1)" "$f"
 done

@@ -56,6 +56,8 @@ export interface BackupFacts {
   readonly calendar: readonly string[];
   /** Normal forms of the declared OnCalendar lines, by the server's own systemd. */
   readonly declaredCalendar: readonly string[];
+  /** What our service runs, after all drop-ins. */
+  readonly commands: readonly string[];
   readonly dropIns: readonly string[];
   readonly needsReload: boolean;
   /** Text of status.json; empty when nothing ran yet. */

@@ -149,6 +149,9 @@ function backupFacts(
       (line) => /OnCalendar=(.+?) ;/.exec(line)?.slice(1) ?? [],
     ),
     declaredCalendar: calendar.split("\n").filter((line) => line !== ""),
+    commands: (serviceFacts.get("ExecStart") ?? []).flatMap(
+      (line) => /argv\[\]=(.*?) ; ignore_errors=/.exec(line)?.slice(1) ?? [],
+    ),
     dropIns: [...`${one(timerFacts, "DropInPaths")} ${one(serviceFacts, "DropInPaths")}`.split(" ")].filter(
       (path) => path !== "",
     ),

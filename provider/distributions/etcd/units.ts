@@ -3,6 +3,7 @@ import type { S3Settings } from "../../model";
 import { serverDirectory } from "../../plan/server-directory";
 import { backupScript } from "./backup-script";
 import { toOnCalendar } from "./cron";
+import { declaredCommand } from "./last-word";
 import { configDirectory, unitName } from "./places";
 
 /** A file of ours on a server. Its content may be shown, in a diff for one, unless it is secret. */
@@ -154,7 +155,6 @@ function assignments(values: Readonly<Record<string, string | number | undefined
 
 function service(input: BackupUnitInput): string {
   const { cluster, directory, etcd, settings } = input;
-  const folder = configDirectory(cluster);
   // Three tries of the upload, and what comes before and after it.
   const seconds = 2 * SAVE_SECONDS + (settings.s3 === undefined ? 0 : 3 * transferSeconds(settings.s3)) + 900;
   const paths = [directory, etcd.etcdctl, etcd.cacert, etcd.cert, etcd.key].filter((path) => path !== undefined);
@@ -168,7 +168,7 @@ RequiresMountsFor=${word(directory)}
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh ${folder}/save.sh ${folder}/settings
+ExecStart=${declaredCommand(cluster)}
 # 75: another run is in progress
 SuccessExitStatus=75
 TimeoutStartSec=${seconds}

@@ -72,8 +72,8 @@ test("reading says per server and field what is not as declared", async () => {
   const read = await backupConfig.read(state, call);
   expect(read).toMatchObject({ ...inputs, drift: ["s2: timer: off"], warnings: ["w"] });
   expect(read?.servers).toEqual([
-    { server: "s1", etcdVersion: "3.6.1", directory: "/d", timer: "active" },
-    { server: "s2", etcdVersion: "3.6.1", directory: "/d", timer: "active" },
+    { server: "s1", etcdVersion: "3.6.1", directory: "/d", timer: "active", schedule: ["hourly"] },
+    { server: "s2", etcdVersion: "3.6.1", directory: "/d", timer: "active", schedule: ["hourly"] },
   ]);
 });
 
@@ -126,5 +126,5 @@ test("credentials from outside the inputs are used, and are in no state", async 
 });
 
 function backups(server: string, ...drift: string[]): operations.ServerBackups {
-  return { server, etcdVersion: "3.6.1", directory: "/d", timer: "active", drift };
+  return { server, etcdVersion: "3.6.1", directory: "/d", timer: "active", schedule: ["hourly"], drift };
 }
