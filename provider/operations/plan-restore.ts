@@ -1,7 +1,6 @@
 import type { EqualMembers } from "../distributions/etcd/members";
 import { restorePlaces } from "../distributions/etcd/restore-scripts";
 import { restoreStages, settle } from "../distributions/etcd/restore-stages";
-import { waitFor } from "../transport/wait";
 import type { Cluster } from "../model";
 import type { Hosts, Plan } from "../plan/plan";
 import type { FoundSnapshot } from "./find-snapshot";
@@ -23,6 +22,7 @@ export function planRestore(
   identity: string,
   request: RestoreRequest,
   snapshot: FoundSnapshot | undefined,
+  deadline = Infinity,
 ): RestorePlan {
   let proven: EqualMembers | undefined;
   const stagesRequest = {
@@ -30,17 +30,20 @@ export function planRestore(
     attempt,
     members: look.members,
     safety: request.safetySnapshot ? livingServers(look) : [],
-    bumpRevision: request.bumpRevision,
+    bumpRevision: bumps(look, request) ? highestRevision(look) + BUMP : 0,
     fetch: async (server: string, path: string): Promise<void> => {
       const host = look.hosts.get(server);
       if (host === undefined || snapshot === undefined) throw new Error(`nothing to stage on ${server}`);
       await snapshot.fetch(host, path);
     },
+    // A deadline that is over still leaves the moment that a healthy cluster needs.
+    patienceMs: () => Math.min(PATIENCE_MS, Math.max(10_000, deadline - Date.now())),
     proven: (members: EqualMembers): void => {
       proven = members;
     },
   };
-  const expectQuorum = look.open?.attempt === attempt ? look.open.quorumBefore : look.quorum;
+  const resumes = look.open?.attempt === attempt;
+  const expectQuorum = resumes ? look.open.quorumBefore : look.quorum;
   return {
     plan: {
       identity,
@@ -48,13 +51,32 @@ export function planRestore(
       stages: restoreStages(look.servers, stagesRequest),
       settle: (hosts: Hosts) => settle(look.servers, stagesRequest, hosts),
       async proveUntouched() {
-        if (expectQuorum) await look.members.waitForQuorum(180_000);
-        else await waitFor(`${cluster.name}: the servers are as they were`, () => Promise.resolve(true), 0);
+        // Without a quorum before there is nothing that must serve again.
+        if (expectQuorum) await look.members.waitForQuorum(PATIENCE_MS);
+        // Who answered before is known only to the process that looked before.
+        if (!resumes) await look.members.waitForAnswers(livingServers(look), PATIENCE_MS);
       },
     },
     proven: () => proven,
   };
 }
+
+/** What etcd's documentation advises: about a week of writes. */
+const BUMP = 1_000_000_000;
+
+/** All members or none: they would differ. */
+function bumps(look: ClusterLook, request: RestoreRequest): boolean {
+  return request.bumpRevision && look.servers.every((facts) => facts.canBumpRevision);
+}
+
+/** The highest revision that any client can have seen, as far as anybody knows. */
+function highestRevision(look: ClusterLook): number {
+  const now = [...look.status.values()].flatMap((status) => (status === undefined ? [] : [status.revision]));
+  return Math.max(0, look.marker?.report.revisionAfter ?? 0, ...now);
+}
+
+/** etcd elects a leader in seconds; a large database is read for a while first. */
+const PATIENCE_MS = 180_000;
 
 /** Servers whose etcd answers: their data is saved before anything stops. */
 export function livingServers(look: ClusterLook): string[] {
@@ -80,7 +102,6 @@ export function describePlan(
   });
   const places = look.servers.map((facts) => `${facts.server}:${restorePlaces(cluster.name, facts, attempt).aside}`);
   const seconds = 20 + Math.ceil(snapshot.file.sizeBytes / (30 * 1024 * 1024));
-  const bump = request.bumpRevision && look.servers.every((facts) => facts.canBumpRevision);
   return [
     `Restore ${cluster.name} to ${snapshot.title}, ${megabytes(snapshot.file.sizeBytes)}, taken ${snapshot.file.takenAt}.`,
     `Everything written to etcd after ${snapshot.file.takenAt} will be lost.`,
@@ -96,8 +117,8 @@ export function describePlan(
     ...plan.stages.map(
       (stage, index) => `${index + 1}. ${stage[0]?.title ?? ""}: ${stage.map((step) => step.server).join(", ")}`,
     ),
-    bump
-      ? "The revision is raised by 1000000000, so that every watcher lists again."
+    bumps(look, request)
+      ? "The revision is raised beyond the present one, so that every watcher lists again."
       : request.bumpRevision
         ? "The revision is not raised: the servers' restore tool cannot. Restart every client that watches."
         : "The revision is not raised, as asked.",

@@ -124,7 +124,7 @@ async function underLock(
   if (isDone(look.marker, request, identity)) return look.marker.report;
   await refuseFindings(cluster, look, snapshot);
   const attempt = nameAttempt();
-  const { plan, proven } = planRestore(cluster, look, attempt, identity, request, snapshot);
+  const { plan, proven } = planRestore(cluster, look, attempt, identity, request, snapshot, call.deadline);
   for (const line of describePlan(look, plan, attempt, cluster, request, snapshot)) call.progress.info(line);
   await journal.open({
     ...{ attempt, identity, quorumBefore: look.quorum },
@@ -164,7 +164,7 @@ async function settleOpenAttempt(
   journal: Journal,
 ): Promise<RestoreReport | undefined> {
   const began = Date.now();
-  const { plan, proven } = planRestore(cluster, look, open.attempt, open.identity, request, undefined);
+  const { plan, proven } = planRestore(cluster, look, open.attempt, open.identity, request, undefined, call.deadline);
   const crossing = plan.stages.flat().some((step) => step.pointOfNoReturn === "crossing" && open.began.has(step.id));
   const forward = open.crossed || (crossing && (await plan.settle(hosts)) === "forward");
   if (!forward) {

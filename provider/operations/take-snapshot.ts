@@ -1,6 +1,6 @@
 import type { EtcdFacts } from "../distributions/etcd/facts";
 import { inspect } from "../distributions/etcd/inspect";
-import { membersOf } from "../distributions/etcd/members";
+import { type Members, membersOf } from "../distributions/etcd/members";
 import { type SavedFile, saveSnapshot, snapshotDirectory } from "../distributions/etcd/save-snapshot";
 import { describeSnapshot } from "../distributions/etcd/snapshot-status";
 import { BackupError } from "../errors";
@@ -47,10 +47,10 @@ export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, c
   const hosts = await reachSome(cluster);
   const lock = await takeLock(cluster.name, `snapshot ${request.name}`, hosts);
   try {
-    const { host, facts } = await chooseMember(cluster, hosts);
+    const { host, facts, members } = await chooseMember(cluster, hosts);
     call.progress.status(`${host.name}: saving a snapshot`);
     const guarded = lock.guard(host);
-    const saved = await saveSnapshot(guarded, facts, cluster, request.name);
+    const saved = await saveSnapshot(guarded, facts, cluster, members, request.name);
     const locations = [formatLocation({ kind: "file", server: host.name, path: saved.path })];
     if (request.s3 !== undefined) {
       call.progress.status(`${host.name}: uploading ${saved.name}`);
@@ -131,9 +131,13 @@ async function reachSome(cluster: Cluster): Promise<ReachedHosts> {
   return hosts.length === 0 ? reachAll(cluster) : new Map(hosts.map((host) => [host.name, host]));
 }
 
-async function chooseMember(cluster: Cluster, hosts: ReachedHosts): Promise<{ host: ConnectedHost; facts: EtcdFacts }> {
+async function chooseMember(
+  cluster: Cluster,
+  hosts: ReachedHosts,
+): Promise<{ host: ConnectedHost; facts: EtcdFacts; members: Members }> {
   const servers = await Promise.all([...hosts.values()].map((host) => inspect(host, cluster)));
-  const status = await membersOf(cluster, servers, hosts).look();
+  const members = membersOf(cluster, servers, hosts);
+  const status = await members.look();
   const rank = (facts: EtcdFacts): number => {
     const look = status.get(facts.server);
     if (look === undefined || look.isLearner || look.leaderId === "0") return 0;
@@ -141,7 +145,7 @@ async function chooseMember(cluster: Cluster, hosts: ReachedHosts): Promise<{ ho
   };
   const facts = [...servers].sort((a, b) => rank(b) - rank(a))[0];
   const host = facts === undefined ? undefined : hosts.get(facts.server);
-  if (facts !== undefined && host !== undefined && rank(facts) > 0) return { host, facts };
+  if (facts !== undefined && host !== undefined && rank(facts) > 0) return { host, facts, members };
   throw new BackupError(
     "CLUSTER_UNHEALTHY",
     `no member of ${cluster.name} can be saved: none is a voter that knows a leader`,

@@ -2,6 +2,7 @@ import { BackupError } from "../../errors";
 import type { Cluster } from "../../model";
 import type { ConnectedHost } from "../../transport/connect";
 import { type EtcdMember, openEtcd } from "../../transport/etcd";
+import { receiveFile } from "../../transport/receive-file";
 import { sh } from "../../transport/shell";
 import { waitFor } from "../../transport/wait";
 import type { EtcdFacts } from "./facts";
@@ -11,11 +12,15 @@ import { parseParts } from "./parts";
 export interface Members {
   /** Opens one member, uses it and closes it. */
   use<T>(facts: EtcdFacts, work: (member: EtcdMember) => Promise<T>): Promise<T>;
+  /** Streams a snapshot of a member into a file of its own server: for servers without etcdctl. */
+  saveSnapshot(facts: EtcdFacts, path: string): Promise<void>;
   /** What each member says of itself; undefined for one that does not answer. */
   look(): Promise<ReadonlyMap<string, MemberLook | undefined>>;
   /** True when a linearizable read is answered: then the cluster takes writes. */
   hasQuorum(): Promise<boolean>;
   waitForQuorum(deadlineMs: number): Promise<void>;
+  /** Every one of these servers' members answers. */
+  waitForAnswers(servers: readonly string[], deadlineMs: number): Promise<void>;
   /** Every member a voter of one cluster, with the same hash at the same revision. */
   waitForEqualMembers(servers: readonly EtcdFacts[], deadlineMs: number): Promise<EqualMembers>;
 }
@@ -35,9 +40,13 @@ export function membersOf(
   servers: readonly EtcdFacts[],
   hosts: ReadonlyMap<string, ConnectedHost>,
 ): Members {
-  const use: Members["use"] = async (facts, work) => {
+  const hostOf = (facts: EtcdFacts): ConnectedHost => {
     const host = hosts.get(facts.server);
     if (host === undefined) throw new Error(`no connection to ${facts.server}`);
+    return host;
+  };
+  const use: Members["use"] = async (facts, work) => {
+    const host = hostOf(facts);
     const member = await openEtcd(host, {
       endpoint: facts.member.endpoint,
       ...(await readCertificates(host, facts)),
@@ -68,6 +77,8 @@ export function membersOf(
   };
   return {
     use,
+    saveSnapshot: (facts, path) =>
+      use(facts, (member) => receiveFile(hostOf(facts), path, (sink) => member.saveSnapshot(sink))),
     look: () => answers((member) => member.status()),
     hasQuorum,
     waitForQuorum: (deadlineMs) =>
@@ -75,6 +86,18 @@ export function membersOf(
         waitFor(
           `${cluster.name}: etcd answers a linearizable read`,
           async () => ((await hasQuorum()) ? true : "no member answers one"),
+          deadlineMs,
+        ),
+      ),
+    waitForAnswers: (names, deadlineMs) =>
+      withLogs(
+        waitFor(
+          `${cluster.name}: etcd answers on ${names.join(", ")}`,
+          async () => {
+            const looks = await answers((member) => member.status());
+            const silent = names.filter((name) => looks.get(name) === undefined);
+            return silent.length === 0 ? true : `no answer on ${silent.join(", ")}`;
+          },
           deadlineMs,
         ),
       ),

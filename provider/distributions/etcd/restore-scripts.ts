@@ -61,14 +61,14 @@ export function prepareData(
   places: RestorePlaces,
   initialCluster: string,
   token: string,
-  bump: boolean,
+  bump: number,
 ): Command {
   const { member } = facts;
   const flags = [
     ...["--name", member.name, "--initial-cluster", initialCluster, "--initial-cluster-token", token],
     ...["--initial-advertise-peer-urls", member.peerUrls.join(","), "--data-dir", places.prepared],
     ...(places.preparedWal === undefined ? [] : ["--wal-dir", places.preparedWal]),
-    ...(bump ? ["--bump-revision", "1000000000", "--mark-compacted"] : []),
+    ...(bump > 0 ? ["--bump-revision", String(bump), "--mark-compacted"] : []),
   ];
   const owner = `${facts.user}:${facts.group}`;
   return sh`export ETCDCTL_API=3
@@ -131,8 +131,10 @@ esac`,
 }
 
 /** Starts the restored member without waiting: etcd tells systemd that it is up only when there is a quorum. */
-export function startMember(facts: EtcdFacts): Command {
+export function startMember(facts: EtcdFacts, places: RestorePlaces): Command {
   return script(
+    sh`mkdir -p ${places.work} || exit 1
+[ -e ${`${places.work}/files`} ] || { ${listFiles(facts)} >${`${places.work}/files`}; } || exit 1`,
     unhold(facts),
     sh`systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit}`,
   );
@@ -190,10 +192,17 @@ sync`,
   );
 }
 
+/** Every file of the member with its size and times: an etcd that ran has changed some. */
+function listFiles(facts: EtcdFacts): Command {
+  const { dataDir, walDir } = facts.member;
+  return sh`find ${`${dataDir}/member`} ${walDir ?? []} -type f -exec stat -c '%n %s %y %z' {} + | sort`;
+}
+
 /** How the restored member ended, and what its files hold: what decides whether anything can have been written to it. */
 export function examineStopped(facts: EtcdFacts, places: RestorePlaces): Command {
   return sh`export ETCDCTL_API=3
 systemctl show ${facts.unit} -p ExecMainCode -p ExecMainStatus -p NRestarts
+[ "$({ ${listFiles(facts)}; })" = "$(cat ${`${places.work}/files`})" ] && echo files=same || echo files=changed
 printf 'boot=%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
 printf 'prepared=%s\n' "$(cat ${`${places.work}/prepared.json`})"
 printf 'now=%s\n' "$(${facts.restoreTool ?? "etcdutl"} snapshot status ${`${facts.member.dataDir}/member/snap/db`} --write-out=json 2>/dev/null)"`;

@@ -39,7 +39,10 @@ export interface RestoreStagesRequest {
   readonly members: Members;
   /** Servers whose etcd is alive and is saved first. */
   readonly safety: readonly string[];
-  readonly bumpRevision: boolean;
+  /** Added to the snapshot's revision, by tools that can; 0: not at all. */
+  readonly bumpRevision: number;
+  /** How long a wait for the cluster may last now. */
+  readonly patienceMs: () => number;
   /** Told what the proven members look like. */
   readonly proven: (members: EqualMembers) => void;
 }
@@ -93,18 +96,12 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
     })),
     each("safety-snapshot", "save the present data", (facts) => ({
       run: async (host) => {
-        if (request.safety.includes(facts.server)) await saveSafetySnapshot(host, facts, cluster, attempt);
+        if (request.safety.includes(facts.server)) await saveSafetySnapshot(host, facts, cluster, members, attempt);
       },
     })).filter((step) => request.safety.includes(step.server)),
     each("prepare", "restore into a new data directory beside the old one", (facts, places) => ({
       run: change(
-        prepareData(
-          facts,
-          places,
-          initialCluster,
-          `etcd-backup-${attempt}`,
-          request.bumpRevision && facts.canBumpRevision,
-        ),
+        prepareData(facts, places, initialCluster, `etcd-backup-${attempt}`, request.bumpRevision),
         30 * MINUTES,
       ),
       undo: change(removePrepared(places)),
@@ -122,7 +119,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
       undo: change(swapBack(facts, places)),
     })),
     each("start", "start etcd", (facts, places) => ({
-      run: change(startMember(facts)),
+      run: change(startMember(facts, places)),
       undo: change(stopMember(facts, places), 3 * MINUTES),
       pointOfNoReturn: "crossing" as const,
     })),
@@ -133,7 +130,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
             id: "cluster:serve",
             title: "wait until the restored cluster serves",
             server: first.server,
-            run: () => members.waitForQuorum(3 * MINUTES),
+            run: () => members.waitForQuorum(request.patienceMs()),
             gate: true as const,
             pointOfNoReturn: "crossed" as const,
           },
@@ -145,7 +142,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
             id: "cluster:verify",
             title: "prove that all members are healthy and equal",
             server: first.server,
-            run: async () => request.proven(await members.waitForEqualMembers(servers, 3 * MINUTES)),
+            run: async () => request.proven(await members.waitForEqualMembers(servers, request.patienceMs())),
             gate: true as const,
           },
         ],
@@ -174,7 +171,11 @@ export async function settle(
   );
   if (verdicts.every((verdict) => verdict)) return "back";
   // Only forward is left: what was stopped to look at it runs again.
-  await Promise.all(servers.map(async (facts) => hosts.get(facts.server)?.run(startMember(facts))));
+  await Promise.all(
+    servers.map(async (facts) =>
+      hosts.get(facts.server)?.run(startMember(facts, restorePlaces(request.cluster.name, facts, request.attempt))),
+    ),
+  );
   return "forward";
 }
 

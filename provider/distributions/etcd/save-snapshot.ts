@@ -5,6 +5,7 @@ import { parseVerification, verifyScript } from "../../snapshot-file/verify-scri
 import type { Host } from "../../transport/host";
 import { type Command, sh } from "../../transport/shell";
 import type { EtcdFacts } from "./facts";
+import type { Members } from "./members";
 
 /** Snapshots that a restore takes of what it replaces. Never pruned, never `latest`. */
 export const SAFETY_PREFIX = "safety-";
@@ -22,27 +23,32 @@ export function snapshotDirectory(cluster: string): string {
   return `${serverDirectory(cluster)}/snapshots`;
 }
 
-/** Takes a snapshot of one member into its server's directory and verifies it. */
-export async function saveSnapshot(host: Host, facts: EtcdFacts, cluster: Cluster, base: string): Promise<SavedFile> {
+/**
+ * Takes a snapshot of one member into its server's directory and verifies it: with the server's etcdctl, or through the
+ * connection where it has none.
+ */
+export async function saveSnapshot(
+  host: Host,
+  facts: EtcdFacts,
+  cluster: Cluster,
+  members: Members,
+  base: string,
+): Promise<SavedFile> {
   const takenAt = new Date(facts.clock * 1000).toISOString();
   const name = `${base}-${facts.server}-${facts.clock}.db`;
   const path = `${snapshotDirectory(cluster.name)}/${name}`;
-  if (facts.etcdctl === undefined) {
-    throw new BackupError("TOOL_MISSING", "there is no etcdctl", {
-      host: host.name,
-      hint: "Install etcdctl beside etcd.",
-    });
-  }
   try {
-    await host.run(saveScript(facts, facts.etcdctl, cluster.username, path), {
-      stdin: cluster.username === undefined ? undefined : `${cluster.password ?? ""}\n`,
-      timeoutMs: 15 * 60_000,
-    });
+    if (facts.etcdctl === undefined) await streamTo(host, facts, members, path);
+    else
+      await host.run(saveScript(facts, facts.etcdctl, cluster.username, path), {
+        stdin: cluster.username === undefined ? undefined : `${cluster.password ?? ""}\n`,
+        timeoutMs: 15 * 60_000,
+      });
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     throw new BackupError(
       "SNAPSHOT_FAILED",
-      `etcdctl could not save a snapshot: ${error.stderr.trimEnd().split("\n").at(-1) ?? ""}`,
+      `a snapshot could not be saved: ${error.stderr.trimEnd().split("\n").at(-1) ?? ""}`,
       {
         host: host.name,
         hint: "Nothing was left behind. Ask etcd itself with `etcdctl endpoint health`.",
@@ -68,9 +74,16 @@ export async function saveSafetySnapshot(
   host: Host,
   facts: EtcdFacts,
   cluster: Cluster,
+  members: Members,
   attempt: string,
 ): Promise<SavedFile> {
-  return saveSnapshot(host, facts, cluster, `${SAFETY_PREFIX}${attempt}`);
+  return saveSnapshot(host, facts, cluster, members, `${SAFETY_PREFIX}${attempt}`);
+}
+
+/** Only the last act goes through `host`, which may check a lock first: until then the file has a name that means nothing. */
+async function streamTo(host: Host, facts: EtcdFacts, members: Members, path: string): Promise<void> {
+  await members.saveSnapshot(facts, `${path}.saving`);
+  await host.run(sh`mv ${`${path}.saving`} ${path} && { sync ${path} 2>/dev/null || sync; }`);
 }
 
 /** Saves under another name first: a file that has the right name is whole. */

@@ -12,9 +12,9 @@ export async function bootOfBegin(host: HostReader, cluster: string, step: strin
 }
 
 /**
- * True only when the stopped member certainly holds what was restored and nothing more: it ended by SIGTERM (or never
- * ran), in the boot it was started in, without a crash between, at the revision it was restored to. After a kill its
- * last writes may be in the WAL alone, where its file does not show them.
+ * True only when the stopped member certainly holds what was restored and nothing more: no file of it has changed, or it
+ * ended by SIGTERM, in the boot it was started in, without a crash between, at the revision it was restored to. After a
+ * kill its last writes may be in the WAL alone, where its revision does not show them.
  */
 export async function canGoBack(
   host: HostReader,
@@ -22,22 +22,20 @@ export async function canGoBack(
   places: RestorePlaces,
   startedIn: string | undefined,
 ): Promise<boolean> {
+  if (startedIn === undefined) return true;
   const seen = parsePairs((await host.query(examineStopped(facts, places), { timeoutMs: 300_000 })).stdout);
   const one = (name: string): string => seen.get(name)?.[0] ?? "";
-  if (startedIn === undefined) return true;
+  if (one("files") === "same") return true;
+  const revision = (json: string): string | undefined => /"revision":\s*(\d+)/.exec(json)?.[1];
+  const prepared = revision(one("prepared"));
+  const unchanged = prepared !== undefined && revision(one("now")) === prepared;
+  return unchanged && one("boot") === startedIn && endedCleanly(one);
+}
+
+/** By SIGTERM, or by itself without an error; and systemd did not have to start it again. */
+function endedCleanly(one: (name: string) => string): boolean {
   const [exited, killed] = ["1", "2"];
   const code = one("ExecMainCode");
   const status = one("ExecMainStatus");
-  // 0: never ran; 203: systemd could not execute it.
-  const clean =
-    code === "0" || (code === exited && (status === "0" || status === "203")) || (code === killed && status === "15");
-  const revision = (json: string): string | undefined => /"revision":\s*(\d+)/.exec(json)?.[1];
-  const prepared = revision(one("prepared"));
-  return (
-    clean &&
-    one("NRestarts") === "0" &&
-    one("boot") === startedIn &&
-    prepared !== undefined &&
-    revision(one("now")) === prepared
-  );
+  return one("NRestarts") === "0" && ((code === exited && status === "0") || (code === killed && status === "15"));
 }
