@@ -41,6 +41,7 @@ export interface BackedUpServer {
 export class BackupConfig extends pulumi.CustomResource {
   /** What each server does about backups. */
   declare readonly servers: pulumi.Output<readonly BackedUpServer[]>;
+  /** Scheduled runs that failed, servers that could not be left in order, a restore that has not ended: a line each. */
   declare readonly warnings: pulumi.Output<readonly string[]>;
   /** What runs and is not what was declared, a line each: `s1: schedule: …`. Empty after an update. */
   declare readonly drift: pulumi.Output<readonly string[]>;

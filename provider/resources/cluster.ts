@@ -14,7 +14,7 @@ export interface ProxyConnectionArgs {
   readonly privateKey?: Input<string>;
   /** For an encrypted `privateKey`. Kept as a secret. */
   readonly privateKeyPassword?: Input<string>;
-  /** Socket of an SSH agent, on the machine that Pulumi runs on. @default `SSH_AUTH_SOCK` of the environment */
+  /** Socket of an SSH agent, on the machine that Pulumi runs on. @default `SSH_AUTH_SOCK` of the environment, where there is neither key nor password */
   readonly agentSocketPath?: Input<string>;
   /** The public host key to expect, as in known_hosts without the host name: `ssh-ed25519 AAAA…`. @default what `knownHosts` says */
   readonly hostKey?: Input<string>;
@@ -72,7 +72,7 @@ export interface EtcdArgs {
   readonly unit?: Input<string | undefined>;
   /** Absolute path of etcd's data. @default found */
   readonly dataDir?: Input<string | undefined>;
-  /** Client URLs that etcdctl uses on each server. @default the member's own */
+  /** The client URL by which each server reaches its own member, such as `https://127.0.0.1:2379`; of several the first is used. @default found */
   readonly endpoints?: Input<Input<string>[] | undefined>;
   /** Absolute path, on the servers, of the certificate authority of etcd's clients. @default found */
   readonly cacert?: Input<string | undefined>;
@@ -86,7 +86,7 @@ export interface EtcdArgs {
   readonly password?: Input<string | undefined>;
   /** Absolute path of etcdutl on the servers. @default found on PATH, or beside etcd */
   readonly etcdutl?: Input<string | undefined>;
-  /** Machines whose API servers a restore must stop and start. */
+  /** Machines whose API servers a restore must stop and start. One that runs etcd, too, is listed here again under another name. */
   readonly apiServers?: Input<Input<ApiServerArgs>[] | undefined>;
 }
 

@@ -10,13 +10,13 @@ export interface S3Args {
   readonly region?: Input<string | undefined>;
   /** `host[:port]`, without scheme or path. @default AWS */
   readonly endpoint?: Input<string | undefined>;
-  /** Together with `secretAccessKey`. @default the provider configuration's `etcd-backup:s3AccessKeyId`, else each server's role */
+  /** Together with `secretAccessKey`. @default the provider configuration's `etcd-backup:s3AccessKeyId`, else the environment's `ETCD_BACKUP_S3_ACCESS_KEY_ID`, else each server's role */
   readonly accessKeyId?: Input<string | undefined>;
   /** Kept as a secret. */
   readonly secretAccessKey?: Input<string | undefined>;
   /** Kept as a secret. */
   readonly sessionToken?: Input<string | undefined>;
-  /** A profile of the machine that Pulumi runs on, for what that machine does itself. Not together with keys. */
+  /** A profile of the machine that Pulumi runs on, for what that machine does itself; scheduled backups use each server's role. Not together with keys. */
   readonly profile?: Input<string | undefined>;
   /** PEM text of the endpoint's certificate authority. Not together with `skipTlsVerify`. */
   readonly endpointCa?: Input<string | undefined>;

@@ -12,15 +12,15 @@ export interface SnapshotRestoreArgs {
    * @default nothing is contacted and nothing happens
    */
   readonly snapshot?: pulumi.Input<string | undefined>;
-  /** The store to find it in, and to put the safety snapshot into. */
+  /** The store to find it in. Without one, names are looked for on the servers. */
   readonly s3?: pulumi.Input<S3Args> | undefined;
   /** Any values: when one changes, the snapshot is restored again. */
   readonly triggers?: pulumi.Input<pulumi.Input<unknown>[] | undefined>;
-  /** Save what is there before anything is stopped. @default true */
+  /** Save the members that still answer before anything is stopped, each on its own server. @default true */
   readonly safetySnapshot?: pulumi.Input<boolean | undefined>;
   /** Raise etcd's revision beyond the old one, so that watchers notice; where etcd's tools can. @default true */
   readonly bumpRevision?: pulumi.Input<boolean | undefined>;
-  /** When to give up, such as `"30m"` or `"1h30m"`. @default "30m", or `customTimeouts` */
+  /** No step that can still be put back begins later than this after the start, such as `"30m"` or `"1h30m"`. @default "30m", or `customTimeouts` */
   readonly deadline?: pulumi.Input<string | undefined>;
 }
 
@@ -35,7 +35,7 @@ export interface RestoredSnapshot {
 
 export interface RestoredMember {
   readonly name: string;
-  /** etcd's own id of it, in hex. */
+  /** etcd's own id of it, in decimal; etcdctl shows it in hex. */
   readonly id: string;
   readonly peerUrls: readonly string[];
 }
@@ -56,7 +56,7 @@ export class SnapshotRestore extends pulumi.CustomResource {
   /** etcd's revision before, where it could still be asked. */
   declare readonly revisionBefore: pulumi.Output<number | undefined>;
   declare readonly revisionAfter: pulumi.Output<number | undefined>;
-  /** Locations of the snapshots that living members took first. */
+  /** Locations of the snapshots that living members took first: each is a `snapshot` to go back to. */
   declare readonly safetySnapshots: pulumi.Output<readonly string[] | undefined>;
   declare readonly members: pulumi.Output<readonly RestoredMember[] | undefined>;
   /** Where the old data lies, `server:path`. It is never deleted by us. */

@@ -6,7 +6,10 @@ import type { S3Args } from "./s3";
 export interface SnapshotArgs {
   /** The cluster, as `etcd()` makes it. */
   readonly cluster: pulumi.Input<ClusterArgs>;
-  /** Beginning of the file's name: letters, digits, dots, dashes and underscores; server and time are added. @default the resource's name */
+  /**
+   * Beginning of the file's name: letters, digits, dots, dashes and underscores; server and time are added. Not what
+   * begins with a `BackupConfig`'s `snapshotName`: its runs would prune it. @default the resource's name
+   */
   readonly name?: pulumi.Input<string | undefined>;
   /** Where it is put. @default it stays on the server that took it */
   readonly s3?: pulumi.Input<S3Args> | undefined;
