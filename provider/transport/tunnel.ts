@@ -37,6 +37,8 @@ export async function openTunnel(openStream: () => Promise<Duplex>): Promise<Tun
     server.once("error", reject);
     server.listen(path, resolve);
   });
+  // One that nobody closed must not keep the process alive.
+  server.unref();
   return {
     address: `unix:${path}`,
     close: async () => {

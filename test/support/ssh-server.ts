@@ -83,7 +83,7 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Te
     if (dials <= (options.dropFirst ?? 0)) return socket.destroy();
     setTimeout(() => {
       if (!socket.destroyed) ssh.injectSocket(socket);
-    }, options.bannerDelayMs ?? 0);
+    }, options.bannerDelayMs ?? 0).unref();
   });
   await new Promise<void>((resolve) => tcp.listen(options.port ?? 0, "127.0.0.1", resolve));
   const address = tcp.address();
