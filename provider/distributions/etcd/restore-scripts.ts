@@ -74,7 +74,9 @@ export function prepareData(
   return sh`export ETCDCTL_API=3
 prepared=${places.prepared} wal=${places.preparedWal ?? ""} work=${places.work} data=${member.dataDir}
 rm -rf "$prepared" && { [ -z "$wal" ] || rm -rf "$wal"; } || exit 1
-[ -d "$data" ] || { mkdir -p "$data" && chown ${owner} "$data" && chmod 700 "$data"; } || exit 1
+for d in "$data" ${member.walDir ?? []}; do
+  [ -d "$d" ] || { mkdir -p "$d" && chown ${owner} "$d" && chmod 700 "$d"; } || exit 1
+done
 ${facts.restoreTool ?? "etcdutl"} snapshot restore ${places.staged} ${flags} >"$work/restore.log" 2>&1 || { tail -n 5 "$work/restore.log" >&2; exit 1; }
 ${facts.restoreTool ?? "etcdutl"} snapshot status "$prepared/member/snap/db" --write-out=json >"$work/prepared.json" 2>>"$work/restore.log" || { tail -n 5 "$work/restore.log" >&2; exit 1; }
 chown -R ${owner} "$prepared" && chmod 700 "$prepared" || exit 1
