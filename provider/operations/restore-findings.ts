@@ -25,6 +25,15 @@ function settingsFindings(facts: EtcdFacts, look: ClusterLook, snapshot: FoundSn
   const findings: string[] = [];
   if (facts.restoreTool === undefined)
     findings.push("there is no etcdutl, and no etcdctl that restores; install etcdutl beside etcd, or give `etcdutl`");
+  // A newer tool writes what an older etcd cannot read.
+  const [tool, server] = [facts.restoreToolVersion, facts.etcdVersion].map((version) =>
+    version?.split(".", 2).join("."),
+  );
+  if (facts.restoreTool !== undefined && tool !== undefined && tool !== server) {
+    findings.push(
+      `${facts.restoreTool} is of etcd ${tool}, but etcd is ${facts.etcdVersion}; install the tool of etcd ${server ?? ""} there, or give its path as \`etcdutl\``,
+    );
+  }
   if (!facts.tools.has("sha256sum")) findings.push("there is no sha256sum; install coreutils");
   if (!facts.tools.has("flock")) findings.push("there is no flock; install util-linux");
   if (snapshot.file.location.kind === "s3" && !facts.tools.has("curl"))

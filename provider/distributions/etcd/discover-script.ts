@@ -76,6 +76,7 @@ printf 'binary=%s\n' "$bin"
 printf 'version=%s\n' "$("$bin" --version 2>/dev/null | sed -n 's/^etcd Version: //p')"
 printf 'etcdctl=%s\n' "$etcdctl"
 printf 'restore=%s\n' "$restore"
+[ -z "$restore" ] || printf 'restoreVersion=%s\n' "$(ETCDCTL_API=3 "$restore" version 2>/dev/null | sed -n 's/^etcd[a-z]* version: //p')"
 [ -z "$restore" ] || ! ETCDCTL_API=3 "$restore" snapshot restore --help 2>&1 | grep -q -e --bump-revision || echo bump=yes
 for t in curl flock sha256sum systemd-analyze; do printf '%s=%s\n' "$t" "$(command -v "$t")"; done
 

@@ -17,6 +17,7 @@ export interface EtcdFacts {
   readonly etcdctl: string | undefined;
   /** etcdutl, or an etcdctl that still restores. */
   readonly restoreTool: string | undefined;
+  readonly restoreToolVersion: string | undefined;
   readonly canBumpRevision: boolean;
   readonly tools: ReadonlySet<"curl" | "flock" | "sha256sum" | "systemd-analyze">;
   /** The member's own settings, by flag name. */

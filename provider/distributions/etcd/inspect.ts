@@ -46,6 +46,7 @@ export async function inspect(
     etcdVersion: found("version") ?? "unknown",
     etcdctl: found("etcdctl"),
     restoreTool: found("restore"),
+    restoreToolVersion: found("restoreVersion"),
     canBumpRevision: found("bump") === "yes",
     tools: new Set(
       (["curl", "flock", "sha256sum", "systemd-analyze"] as const).filter((tool) => found(tool) !== undefined),
