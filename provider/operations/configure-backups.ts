@@ -19,7 +19,7 @@ import type { Host } from "../transport/host";
 import { installFile } from "../transport/install-file";
 import { type Command, rawScript, script, sh } from "../transport/shell";
 import type { Call } from "./call";
-import { onEveryServer } from "./reach";
+import { lookOnEveryServer, onEveryServer } from "./reach";
 
 /** The backups a cluster should take, with every default filled in. */
 export interface BackupSettings {
@@ -71,7 +71,7 @@ interface Look {
  */
 export async function configureBackups(cluster: Cluster, settings: BackupSettings, call: Call): Promise<BackupsReport> {
   call.progress.status("looking at the servers");
-  const looks = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
+  const looks = await lookOnEveryServer(cluster, (host) => lookAt(cluster, settings, host));
   const due = looks.filter((look) => look.drift.length > 0 || look.stale !== undefined);
   if (due.length === 0) return report(cluster, settings, looks);
   refuseDuringRestore(looks);
@@ -95,13 +95,13 @@ export async function configureBackups(cluster: Cluster, settings: BackupSetting
 /** Looks what the servers do about backups: one round trip each. */
 export async function readBackups(cluster: Cluster, settings: BackupSettings, call: Call): Promise<BackupsReport> {
   call.progress.status("looking at the servers");
-  return report(cluster, settings, await onEveryServer(cluster, (host) => lookAt(cluster, settings, host)));
+  return report(cluster, settings, await lookOnEveryServer(cluster, (host) => lookAt(cluster, settings, host)));
 }
 
 /** Takes our files away again. Snapshots, status and journal stay. */
 export async function removeBackups(cluster: Cluster, call: Call): Promise<void> {
   call.progress.status("removing the backups' configuration; snapshots stay");
-  const hosts = await onEveryServer(cluster, (host) => Promise.resolve(host));
+  const hosts = await lookOnEveryServer(cluster, (host) => Promise.resolve(host));
   const lock = await takeLock(cluster.name, "remove backups", new Map(hosts.map((host) => [host.name, host])));
   const unit = unitName(cluster.name);
   try {
@@ -124,7 +124,7 @@ exit 0`);
 /** Verifies that every server can be reached with its connection as it now is. Changes nothing. */
 export async function verifyConnections(cluster: Cluster, call: Call): Promise<void> {
   call.progress.status("checking the connections");
-  await onEveryServer(cluster, (host) => host.query(sh`true`));
+  await lookOnEveryServer(cluster, (host) => host.query(sh`true`));
 }
 
 /** Changes on each of these servers what differs, and nothing else. */

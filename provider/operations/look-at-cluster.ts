@@ -3,7 +3,7 @@ import { type EtcdFacts } from "../distributions/etcd/facts";
 import { type MemberLook, type Members, membersOf } from "../distributions/etcd/members";
 import type { Cluster } from "../model";
 import { type OpenAttempt, readOpenAttempt } from "../plan/journal";
-import { onEveryServer, type ReachedHosts } from "./reach";
+import { lookOnEveryServer, type ReachedHosts } from "./reach";
 import { readMarker, type RestoreMarker } from "./restore-identity";
 
 /** What was seen of a cluster before anything is decided. */
@@ -22,7 +22,7 @@ export interface ClusterLook {
 
 /** Looks at every server and asks every member. Changes nothing; rejects when a listed server cannot be reached. */
 export async function lookAtCluster(cluster: Cluster): Promise<ClusterLook> {
-  const seen = await onEveryServer(cluster, async (host) => ({ host, facts: await inspect(host, cluster) }));
+  const seen = await lookOnEveryServer(cluster, async (host) => ({ host, facts: await inspect(host, cluster) }));
   const hosts = new Map(seen.map(({ host }) => [host.name, host]));
   const servers = seen.map(({ facts }) => facts);
   const members = membersOf(cluster, servers, hosts);

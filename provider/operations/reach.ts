@@ -12,9 +12,24 @@ export function reachServer(cluster: Cluster, server: Server): Promise<Connected
 }
 
 /** Does `work` on every server in parallel. When some fail, the error says which, and which did not. */
-export async function onEveryServer<R>(
+export function onEveryServer<R>(cluster: Cluster, work: Work<R>): Promise<R[]> {
+  return onEach(cluster, work, (failed, fine) => {
+    const others = fine.length === 0 ? "on no other server either" : `done on ${fine.join(", ")}`;
+    return `Not done on ${failed.join(", ")}; ${others}.`;
+  });
+}
+
+/** Looks at every server in parallel, before anything is changed. When some cannot be looked at, the error says which. */
+export function lookOnEveryServer<R>(cluster: Cluster, look: Work<R>): Promise<R[]> {
+  return onEach(cluster, look, () => "Nothing was changed on any server.");
+}
+
+type Work<R> = (host: ConnectedHost, server: Server) => Promise<R>;
+
+async function onEach<R>(
   cluster: Cluster,
-  work: (host: ConnectedHost, server: Server) => Promise<R>,
+  work: Work<R>,
+  outcome: (failed: readonly string[], fine: readonly string[]) => string,
 ): Promise<R[]> {
   const results = await inParallel(cluster.servers, async (server) => work(await reachServer(cluster, server), server));
   const failures = results.flatMap((result, index) => {
@@ -31,7 +46,7 @@ export async function onEveryServer<R>(
     .join("\n");
   throw new BackupError(first.reason instanceof BackupError ? first.reason.code : "COMMAND_FAILED", what ?? "", {
     hint: [
-      `Not done on ${[...failed].join(", ")}; ${fine.length === 0 ? "on no other server either" : `done on ${fine.join(", ")}`}.`,
+      outcome([...failed], fine),
       ...new Set(
         failures.flatMap(({ reason }) =>
           reason instanceof BackupError && reason.hint !== undefined ? [reason.hint] : [],
@@ -44,7 +59,7 @@ export async function onEveryServer<R>(
 
 /** Connects to every server, or to none. */
 export async function reachAll(cluster: Cluster): Promise<ReachedHosts> {
-  const hosts = await onEveryServer(cluster, (host) => Promise.resolve(host));
+  const hosts = await lookOnEveryServer(cluster, (host) => Promise.resolve(host));
   return new Map(hosts.map((host) => [host.name, host]));
 }
 
