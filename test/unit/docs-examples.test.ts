@@ -23,8 +23,8 @@ function programOf(page: string): string {
   return lines.join("\n");
 }
 
-const programs = new Map(
-  pages.map((page) => [`${page}.ts`, programOf(page)] as const).filter(([, text]) => text.trim() !== ""),
+const programs: ReadonlyMap<string, string> = new Map(
+  pages.map((page): [string, string] => [`${page}.ts`, programOf(page)]).filter(([, text]) => text.trim() !== ""),
 );
 
 test("the TypeScript of every page compiles against this package", () => {
