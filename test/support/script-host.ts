@@ -8,7 +8,7 @@ import type { CommandOptions, CommandResult, Host } from "../../provider/transpo
 import { installFile } from "../../provider/transport/install-file";
 import type { Command } from "../../provider/transport/shell";
 
-/** A host that runs scripts with the real `sh`, on a machine whose /etc/systemd and /var/lib/etcd-backup lie in a folder of this one. */
+/** A host that runs scripts with the real `sh`, on a machine whose units, our state and /proc/net lie in a folder of this one. */
 export interface ScriptHost extends Host {
   /** The folder: plain letters, so that it may stand in any word. */
   readonly root: string;
@@ -24,7 +24,8 @@ export function scriptHost(name = "s1", shell: readonly [string, ...string[]] = 
   const execute = ({ text }: Command, { stdin = "" }: CommandOptions = {}): Promise<CommandResult> => {
     const moved = text
       .replaceAll("/etc/systemd/system", join(root, "units"))
-      .replaceAll("/var/lib/etcd-backup", join(root, "state"));
+      .replaceAll("/var/lib/etcd-backup", join(root, "state"))
+      .replaceAll("/proc/net", join(root, "net"));
     const [program, ...words] = shell;
     const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, LC_ALL: "C", ROOT: root };
     const child = spawn(program, [...words, "-c", moved], { env, stdio: ["pipe", "pipe", "pipe"] });

@@ -4,13 +4,13 @@ import { sh } from "../../../provider/transport/shell";
 import { type ScriptHost, scriptHost } from "../../support/script-host";
 
 const attempt: Attempt = {
-  ...{ attempt: "20260101T000000Z", identity: "0123456789abcdef", quorumBefore: true },
+  ...{ attempt: "20260101T000000Z", identity: "0123456789abcdef", quorumBefore: true, revisionBefore: 77 },
   snapshot: { location: "s3://b/prod/x.db", sizeBytes: 4128, takenAt: "2025-12-31T00:00:00.000Z" },
 };
 
 describe("what the journals say together", () => {
   const opened = (at: number, name = "a1"): string =>
-    `open\t${at}\t${name}\tid-${name} quorum 4128 2025-12-31T00:00:00.000Z s3://b/prod/x.db\n`;
+    `open\t${at}\t${name}\tid-${name} quorum 77 4128 2025-12-31T00:00:00.000Z s3://b/prod/x.db\n`;
 
   test.each([
     ["no server has one", ["", ""]],
@@ -26,7 +26,15 @@ describe("what the journals say together", () => {
 
   test("an attempt is open when no server has closed it, whoever took part", () => {
     expect(readOpenAttempt(["", opened(5), ""])).toEqual({
-      ...{ attempt: "a1", identity: "id-a1", quorumBefore: true, began: new Set(), done: new Set(), crossed: false },
+      ...{
+        attempt: "a1",
+        identity: "id-a1",
+        quorumBefore: true,
+        revisionBefore: 77,
+        began: new Set(),
+        done: new Set(),
+        crossed: false,
+      },
       snapshot: attempt.snapshot,
     });
   });
