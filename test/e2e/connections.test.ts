@@ -70,7 +70,7 @@ describe("a connection that changes is verified and stored, and the cluster is n
 
   test("one that does not work is refused and not stored", async () => {
     program.write(backups(`{ port: 2299, dialErrorLimit: 0 }`));
-    expect(await program.pulumiFails("up", "--yes", "--skip-preview")).toMatch(/error: s1: .*2299/);
+    expect(await program.pulumiFails("up", "--yes", "--skip-preview")).toMatch(/s1: .*2299/);
     expect(readFileSync(program.stateFile, "utf8")).not.toContain("2299");
     await program.pulumi("refresh", "--preview-only", "--expect-no-changes");
     expect(await s1.exec(TOUCHED)).toBe(before);
