@@ -105,7 +105,10 @@ async function during<Result>(
     return await run({ progress, credentials, deadline: limitMs === undefined ? undefined : Date.now() + limitMs });
   } catch (error) {
     // Pulumi prints the stack of what a check, a read or a delete throws. Where it is ours it says nothing to a user.
-    if (error instanceof BackupError) error.stack = "";
+    if (error instanceof BackupError) {
+      error.message = withCode(error);
+      error.stack = "";
+    }
     throw error;
   } finally {
     await delivered();
@@ -119,12 +122,14 @@ async function keeping<Result>(properties: Properties, reconciling: Promise<Resu
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     const kept = toWire({ ...(error.state as object), ...hidden(properties) });
-    throw Object.assign(new Error(error.message, { cause: error }), {
-      id: error.id,
-      properties: kept,
-      reasons: [error.message],
-    });
+    const message = error.cause instanceof BackupError ? withCode(error.cause) : error.message;
+    throw Object.assign(new Error(message, { cause: error }), { id: error.id, properties: kept, reasons: [message] });
   }
+}
+
+/** The code is what a tired reader looks for in docs/errors.md. */
+function withCode({ code, message }: BackupError): string {
+  return message.startsWith(code) ? message : `${code}: ${message}`;
 }
 
 /** A resource's own properties. */

@@ -1,6 +1,7 @@
 import { BackupError, type ErrorCode } from "../errors";
 import type { Cluster } from "../model";
-import { previewRestore, type RestorePreview, type RestoreRequest } from "../operations/restore";
+import { previewRestore, type RestorePreview } from "../operations/preview-restore";
+import type { RestoreRequest } from "../operations/restore";
 import type { CheckFailure, LifecycleCall } from "./lifecycle";
 import { holdsUnknown } from "./unknown";
 
@@ -35,7 +36,7 @@ async function look(cluster: Cluster, request: RestoreRequest, call: LifecycleCa
   } catch (error) {
     // Only what says nothing about the restore itself lets it go on: then the update looks again, before it touches anything.
     if (error instanceof BackupError && !unableToLook.includes(error.code)) {
-      return [{ property: "", reason: error.message }];
+      return [{ property: "", reason: `${error.code}: ${error.message}` }];
     }
     call.progress.warn(`could not look what this restore would do: ${messageOf(error)}`);
     return [];

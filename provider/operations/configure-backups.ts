@@ -1,3 +1,4 @@
+import { backupSetting } from "../distributions/etcd/backup-settings";
 import { parseBackupStatus } from "../distributions/etcd/backup-status";
 import { backupDrift, isAsDeclared, staleFiles } from "../distributions/etcd/backup-drift";
 import { staleSince } from "../distributions/etcd/stale-backups";
@@ -5,7 +6,6 @@ import { toOnCalendar } from "../distributions/etcd/cron";
 import type { EtcdFacts } from "../distributions/etcd/facts";
 import { inspect } from "../distributions/etcd/inspect";
 import { lastWord } from "../distributions/etcd/last-word";
-import { parsePairs } from "../distributions/etcd/parts";
 import { configDirectory, lastWordPath, unitName } from "../distributions/etcd/places";
 import { snapshotDirectory } from "../distributions/etcd/save-snapshot";
 import { type BackupFile, backupFiles } from "../distributions/etcd/units";
@@ -14,6 +14,7 @@ import type { Cluster, S3Settings } from "../model";
 import { readOpenAttempt } from "../plan/journal";
 import { type Lock, takeLock } from "../plan/lock";
 import { openStore } from "../stores/open-store";
+import { readServerRole } from "../stores/server-role";
 import type { ConnectedHost } from "../transport/connect";
 import type { Host } from "../transport/host";
 import { installFile } from "../transport/install-file";
@@ -210,11 +211,29 @@ async function refuseUnable(cluster: Cluster, settings: BackupSettings, looks: r
       });
     }),
   );
-  if (settings.s3 === undefined) return;
-  const { s3 } = settings;
-  // With keys all servers are the same to S3; without, each has a role of its own.
-  const asked = s3.accessKeyId === undefined && s3.profile === undefined ? looks : looks.slice(0, 1);
-  await Promise.all(asked.map(({ host }) => openStore(s3, cluster.name, host).list()));
+  if (settings.s3 !== undefined) await refuseUnableStore(cluster, settings.s3, looks);
+}
+
+/** A server's scheduled runs have the keys or a role of its own; a profile of this machine is nothing to them. */
+async function refuseUnableStore(cluster: Cluster, s3: S3Settings, looks: readonly Look[]): Promise<void> {
+  const hosts = looks.map(({ host }) => host);
+  if (s3.accessKeyId !== undefined) {
+    // With keys all servers are the same to S3.
+    await Promise.all(hosts.slice(0, 1).map((host) => openStore(s3, cluster.name, host).list()));
+    return;
+  }
+  const { profile, ...own } = s3;
+  await Promise.all(
+    hosts.map(async (host) => {
+      if ((await readServerRole(host)) === undefined) {
+        throw new BackupError("STORE_DENIED", "there are no S3 keys for its scheduled backups, and it has no role", {
+          host: host.name,
+          hint: "Give s3.accessKeyId and s3.secretAccessKey, or a role (instance profile) to the server. Nothing was changed on any server.",
+        });
+      }
+      await openStore(own, cluster.name, host).list();
+    }),
+  );
 }
 
 function configureScript(cluster: Cluster, settings: BackupSettings, look: Look): Command {
@@ -258,9 +277,9 @@ function refuseLeftover(looks: readonly Look[]): void {
   );
 }
 
-function retentionOf({ backups }: EtcdFacts): { readonly retention?: number } {
-  const retention = Number(parsePairs(backups.settings).get("retention")?.[0]?.replaceAll("'", "") ?? NaN);
-  return Number.isNaN(retention) ? {} : { retention };
+function retentionOf(facts: EtcdFacts): { readonly retention?: number } {
+  const retention = backupSetting(facts, "retention");
+  return retention === undefined ? {} : { retention: Number(retention) };
 }
 
 function report(cluster: Cluster, settings: BackupSettings, looks: readonly Look[]): BackupsReport {

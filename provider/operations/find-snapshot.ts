@@ -1,11 +1,15 @@
 import { posix } from "node:path";
 import { BackupError, hasCode } from "../errors";
 import { type Cluster, formatLocation, parseLocation, type S3Settings, type SnapshotFile } from "../model";
+import { backupDirectory } from "../distributions/etcd/backup-settings";
+import type { EtcdFacts } from "../distributions/etcd/facts";
 import { SAFETY_PREFIX, snapshotDirectory } from "../distributions/etcd/save-snapshot";
 import { directoryStore } from "../stores/directory";
 import { openStore } from "../stores/open-store";
+import { namesThere } from "../stores/snapshot-name";
 import type { SnapshotStore } from "../stores/store";
 import type { Host } from "../transport/host";
+import type { ClusterLook } from "./look-at-cluster";
 import type { ReachedHosts } from "./reach";
 
 /** A snapshot that is where it was looked for, and as far as can be told without reading it all, whole. */
@@ -21,7 +25,7 @@ export async function findSnapshot(
   cluster: Cluster,
   wanted: string,
   s3: S3Settings | undefined,
-  hosts: ReachedHosts,
+  { hosts, servers }: Pick<ClusterLook, "hosts" | "servers">,
 ): Promise<FoundSnapshot> {
   const [someHost] = hosts.values();
   const location = parseLocation(wanted);
@@ -37,13 +41,16 @@ export async function findSnapshot(
     };
     return inStore(openStore(settings, cluster.name, someHost), location.key.slice(slash + 1));
   }
-  const stores = s3 === undefined ? localStores(cluster, hosts) : [openStore(s3, cluster.name, someHost)];
+  const stores = s3 === undefined ? localStores(cluster, hosts, servers) : [openStore(s3, cluster.name, someHost)];
   return wanted === "latest" ? latest(stores) : firstWith(stores, wanted);
 }
 
-/** The directories in which the servers keep this cluster's snapshots. */
-export function localStores(cluster: Cluster, hosts: ReachedHosts): SnapshotStore[] {
-  return [...hosts.keys()].map((server) => directoryStore(hosts, server, snapshotDirectory(cluster.name)));
+/** The directories in which the servers keep this cluster's snapshots: where we put them, and where their backups do. */
+function localStores(cluster: Cluster, hosts: ReachedHosts, servers: readonly EtcdFacts[]): SnapshotStore[] {
+  return servers.flatMap((facts) => {
+    const directories = new Set([snapshotDirectory(cluster.name), ...backupDirectory(facts)]);
+    return [...directories].map((directory) => directoryStore(hosts, facts.server, directory));
+  });
 }
 
 async function inStore(store: SnapshotStore, name: string): Promise<FoundSnapshot> {
@@ -51,7 +58,7 @@ async function inStore(store: SnapshotStore, name: string): Promise<FoundSnapsho
   if (file === undefined) {
     const names = (await store.list()).map((other) => other.name);
     throw new BackupError("SNAPSHOT_NOT_FOUND", `no snapshot named ${name} in ${store.title}`, {
-      hint: describeNames(names),
+      hint: namesThere(names),
     });
   }
   return found(store, file);
@@ -65,7 +72,7 @@ async function firstWith(stores: readonly SnapshotStore[], name: string): Promis
     "SNAPSHOT_NOT_FOUND",
     `no snapshot named ${name} in ${stores.map((store) => store.title).join(", ")}`,
     {
-      hint: describeNames(names),
+      hint: namesThere(names),
     },
   );
 }
@@ -87,7 +94,7 @@ async function latest(stores: readonly SnapshotStore[]): Promise<FoundSnapshot> 
     }
   }
   throw new BackupError("SNAPSHOT_NOT_FOUND", `no whole snapshot in ${stores.map((store) => store.title).join(", ")}`, {
-    hint: describeNames(candidates.map(({ file }) => file.name)),
+    hint: namesThere(candidates.map(({ file }) => file.name)),
   });
 }
 
@@ -116,9 +123,4 @@ function refuseIncomplete(file: SnapshotFile): void {
       : `${formatLocation(file.location)} has no SHA-256 trailer (${file.sizeBytes} bytes): it was cut off, or is not a snapshot`,
     { hint: "Name another snapshot. Nothing was touched." },
   );
-}
-
-function describeNames(names: readonly string[]): string {
-  const shown = names.filter((name) => !name.startsWith(SAFETY_PREFIX)).slice(0, 10);
-  return shown.length === 0 ? "It has none." : `It has ${shown.join(", ")}${names.length > shown.length ? ", …" : ""}.`;
 }

@@ -14,23 +14,25 @@ export interface RestorePlan {
   readonly proven: () => EqualMembers | undefined;
 }
 
-/** Builds the plan of one attempt from what was seen. `snapshot` is not needed to put an attempt back, or to finish one that crossed. */
-export function planRestore(
-  cluster: Cluster,
-  look: ClusterLook,
-  attempt: string,
-  identity: string,
-  request: RestoreRequest,
-  snapshot: FoundSnapshot | undefined,
-  deadline = Infinity,
-): RestorePlan {
+export interface WantedRestore {
+  readonly attempt: string;
+  readonly identity: string;
+  readonly request: RestoreRequest;
+  /** Not needed to put an attempt back, or to finish one that crossed. */
+  readonly snapshot: FoundSnapshot | undefined;
+  readonly deadline?: number | undefined;
+}
+
+/** Builds the plan of one attempt from what was seen. */
+export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedRestore): RestorePlan {
+  const { attempt, identity, request, snapshot, deadline = Infinity } = wanted;
   let proven: EqualMembers | undefined;
   const stagesRequest = {
     cluster,
     attempt,
     members: look.members,
     safety: request.safetySnapshot ? livingServers(look) : [],
-    bumpRevision: bumps(look, request) ? highestRevision(look) + BUMP : 0,
+    beyondRevision: bumps(look, request) ? highestRevision(look) : undefined,
     fetch: async (server: string, path: string): Promise<void> => {
       const host = look.hosts.get(server);
       if (host === undefined || snapshot === undefined) throw new Error(`nothing to stage on ${server}`);
@@ -61,16 +63,13 @@ export function planRestore(
   };
 }
 
-/** What etcd's documentation advises: about a week of writes. */
-const BUMP = 1_000_000_000;
-
 /** All members or none: they would differ. */
 function bumps(look: ClusterLook, request: RestoreRequest): boolean {
   return request.bumpRevision && look.servers.every((facts) => facts.canBumpRevision);
 }
 
-/** The highest revision that any client can have seen, as far as anybody knows. */
-function highestRevision(look: ClusterLook): number {
+/** The highest revision that any client can have seen, as far as anybody knows; 0 when nobody does. */
+export function highestRevision(look: ClusterLook): number {
   const now = [...look.status.values()].flatMap((status) => (status === undefined ? [] : [status.revision]));
   return Math.max(0, look.marker?.report.revisionAfter ?? 0, ...now);
 }
@@ -132,4 +131,9 @@ function safetyLine(request: RestoreRequest, living: readonly string[]): string 
   return living.length === 0
     ? "No safety snapshot can be taken: no member answers. The old data directories are kept all the same."
     : `A safety snapshot is taken and verified first on ${living.join(", ")}.`;
+}
+
+/** Names an attempt: sortable, and a time that people recognise in a directory listing. */
+export function nameAttempt(): string {
+  return new Date().toISOString().replace(/[-:]|\.\d+/g, "");
 }

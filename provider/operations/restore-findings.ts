@@ -1,3 +1,4 @@
+import { BackupError, type ErrorCode } from "../errors";
 import type { EtcdFacts } from "../distributions/etcd/facts";
 import { serverDirectory } from "../plan/server-directory";
 import type { Cluster } from "../model";
@@ -5,45 +6,74 @@ import { sh } from "../transport/shell";
 import type { FoundSnapshot } from "./find-snapshot";
 import type { ClusterLook } from "./look-at-cluster";
 
-/** Why a restore would be refused before anything is touched, a line each, beginning with the server. */
-export async function restoreFindings(cluster: Cluster, look: ClusterLook, snapshot: FoundSnapshot): Promise<string[]> {
+/** One reason to refuse a restore. Its text begins with the server. */
+export interface Finding {
+  readonly code: ErrorCode;
+  readonly text: string;
+}
+
+/** Rejects when something stands in the restore's way; nothing was touched. */
+export async function refuseFindings(cluster: Cluster, look: ClusterLook, snapshot: FoundSnapshot): Promise<void> {
+  const findings = await restoreFindings(cluster, look, snapshot);
+  const [first] = findings;
+  if (first === undefined) return;
+  throw new BackupError(first.code, findings.map((finding) => finding.text).join("\n"), {
+    hint: "Nothing was touched.",
+  });
+}
+
+/** Why a restore would be refused before anything is touched. */
+export async function restoreFindings(
+  cluster: Cluster,
+  look: ClusterLook,
+  snapshot: FoundSnapshot,
+): Promise<readonly Finding[]> {
   const perServer = await Promise.all(
     look.servers.map(async (facts) => [
-      ...settingsFindings(facts, look, snapshot),
+      ...toolFindings(facts, snapshot),
+      ...peerFindings(facts, look),
       ...(await spaceFindings(cluster, facts, look, snapshot)),
     ]),
   );
-  const names = look.servers.map((facts) => facts.member.name);
-  const twice = names.filter((name, index) => names.indexOf(name) !== index);
-  return [
-    ...perServer.flat(),
-    ...twice.map((name) => `two servers run a member with the name ${name}; give each its own --name`),
-  ];
+  return [...perServer.flat(), ...nameFindings(look)];
 }
 
-function settingsFindings(facts: EtcdFacts, look: ClusterLook, snapshot: FoundSnapshot): string[] {
-  const findings: string[] = [];
-  if (facts.restoreTool === undefined)
-    findings.push("there is no etcdutl, and no etcdctl that restores; install etcdutl beside etcd, or give `etcdutl`");
+function toolFindings(facts: EtcdFacts, snapshot: FoundSnapshot): Finding[] {
+  const missing: string[] = [];
+  if (facts.restoreTool === undefined) {
+    missing.push("no etcdutl, and no etcdctl that restores; install etcdutl beside etcd, or give `etcdutl`");
+  }
+  if (!facts.tools.has("sha256sum")) missing.push("no sha256sum; install coreutils");
+  if (!facts.tools.has("flock")) missing.push("no flock; install util-linux");
+  if (snapshot.file.location.kind === "s3" && !facts.tools.has("curl")) {
+    missing.push("no curl, which fetches the snapshot from S3; install curl");
+  }
+  const findings = missing.map((what) => ({
+    code: "TOOL_MISSING" as const,
+    text: `${facts.server}: there is ${what}`,
+  }));
   // A newer tool writes what an older etcd cannot read.
-  const [tool, server] = [facts.restoreToolVersion, facts.etcdVersion].map((version) =>
-    version?.split(".", 2).join("."),
-  );
-  if (facts.restoreTool !== undefined && tool !== undefined && tool !== server) {
-    findings.push(
-      `${facts.restoreTool} is of etcd ${tool}, but etcd is ${facts.etcdVersion}; install the tool of etcd ${server ?? ""} there, or give its path as \`etcdutl\``,
-    );
-  }
-  if (!facts.tools.has("sha256sum")) findings.push("there is no sha256sum; install coreutils");
-  if (!facts.tools.has("flock")) findings.push("there is no flock; install util-linux");
-  if (snapshot.file.location.kind === "s3" && !facts.tools.has("curl"))
-    findings.push("there is no curl, which fetches the snapshot from S3; install curl");
-  if (look.servers.length > 1 && facts.member.peerUrls.some((url) => /\/\/(localhost|127\.)/.test(url))) {
-    findings.push(
-      `its peers cannot reach ${facts.member.peerUrls.join(", ")}; set --initial-advertise-peer-urls in ${facts.unit}`,
-    );
-  }
-  return findings.map((finding) => `${facts.server}: ${finding}`);
+  const minor = (version: string | undefined): string | undefined => version?.split(".", 2).join(".");
+  const [tool, server] = [minor(facts.restoreToolVersion), minor(facts.etcdVersion)];
+  if (facts.restoreTool === undefined || tool === undefined || tool === server) return findings;
+  const text = `${facts.server}: ${facts.restoreTool} is of etcd ${tool}, but etcd is ${facts.etcdVersion}; install the tool of etcd ${server ?? ""} there, or give its path as \`etcdutl\``;
+  return [...findings, { code: "TOOL_MISSING", text }];
+}
+
+function peerFindings(facts: EtcdFacts, look: ClusterLook): Finding[] {
+  const { peerUrls } = facts.member;
+  if (look.servers.length === 1 || !peerUrls.some((url) => /\/\/(localhost|127\.)/.test(url))) return [];
+  const text = `${facts.server}: its peers cannot reach ${peerUrls.join(", ")}; set --initial-advertise-peer-urls in ${facts.unit}`;
+  return [{ code: "SETTING_NOT_FOUND", text }];
+}
+
+function nameFindings(look: ClusterLook): Finding[] {
+  const names = look.servers.map((facts) => facts.member.name);
+  const twice = new Set(names.filter((name, index) => names.indexOf(name) !== index));
+  return [...twice].map((name) => ({
+    code: "SETTING_NOT_FOUND",
+    text: `two servers run a member with the name ${name}; give each its own --name`,
+  }));
 }
 
 /** A restore holds, for a while, the staged file, the safety snapshot, the new data and the old data. */
@@ -52,7 +82,7 @@ async function spaceFindings(
   facts: EtcdFacts,
   look: ClusterLook,
   snapshot: FoundSnapshot,
-): Promise<string[]> {
+): Promise<Finding[]> {
   const host = look.hosts.get(facts.server);
   if (host === undefined) return [];
   const { stdout } =
@@ -78,10 +108,10 @@ stat -c %s ${`${facts.member.dataDir}/member/snap/db`} 2>/dev/null || echo 0`);
   }
   return [...devices.values()]
     .filter(({ free, needed }) => free < needed)
-    .map(
-      ({ free, needed }) =>
-        `${facts.server}: no space: a restore needs ${megabytes(needed)} for a while, ${megabytes(free)} are free`,
-    );
+    .map(({ free, needed }) => ({
+      code: "NO_SPACE",
+      text: `${facts.server}: no space: a restore needs ${megabytes(needed)} for a while, ${megabytes(free)} are free`,
+    }));
 }
 
 export function megabytes(bytes: number): string {

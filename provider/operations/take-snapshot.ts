@@ -1,7 +1,8 @@
+import { backupSetting } from "../distributions/etcd/backup-settings";
 import type { EtcdFacts } from "../distributions/etcd/facts";
 import { inspect } from "../distributions/etcd/inspect";
 import { type Members, membersOf } from "../distributions/etcd/members";
-import { type SavedFile, saveSnapshot, snapshotDirectory } from "../distributions/etcd/save-snapshot";
+import { SAFETY_PREFIX, type SavedFile, saveSnapshot, snapshotDirectory } from "../distributions/etcd/save-snapshot";
 import { describeSnapshot } from "../distributions/etcd/snapshot-status";
 import { BackupError } from "../errors";
 import { type Cluster, formatLocation, parseLocation, type S3Settings } from "../model";
@@ -48,6 +49,7 @@ export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, c
   const lock = await takeLock(cluster.name, `snapshot ${request.name}`, hosts);
   try {
     const { host, facts, members } = await chooseMember(cluster, hosts);
+    refuseReserved(request.name, facts);
     call.progress.status(`${host.name}: saving a snapshot`);
     const guarded = lock.guard(host);
     const saved = await saveSnapshot(guarded, facts, cluster, members, request.name);
@@ -103,6 +105,22 @@ export async function deleteSnapshot(
   } finally {
     await lock.release();
   }
+}
+
+/** The scheduled backups prune what is named like theirs, and a restore passes over what is named like its own. */
+function refuseReserved(name: string, facts: EtcdFacts): void {
+  const scheduled = backupSetting(facts, "snapshot_name") ?? "etcd-snapshot";
+  const taken = [scheduled, `${SAFETY_PREFIX}`.replace(/-$/, "")].find(
+    (base) => name === base || name.startsWith(`${base}-`),
+  );
+  if (taken === undefined) return;
+  throw new BackupError(
+    "INVALID_INPUT",
+    `a snapshot cannot be named ${name}: names that begin with ${taken} are not yours`,
+    {
+      hint: `${scheduled}-… are pruned by the scheduled backups, ${SAFETY_PREFIX}… are taken by restores. Nothing was taken.`,
+    },
+  );
 }
 
 /** The file stays on its server: what was saved is not lost because it could not be sent. */

@@ -2,7 +2,7 @@ import type { Host } from "../transport/host";
 import { type Command, rawScript, script, sh } from "../transport/shell";
 import type { Hosts } from "./plan";
 import { serverDirectory } from "./server-directory";
-import { wrapHost } from "./wrapped-host";
+import { behind, wrapHost } from "./wrapped-host";
 
 export type JournalEvent = "open" | "begin" | "done" | "undone" | "crossed" | "closed";
 export type Outcome = "done" | "abandoned" | "superseded";
@@ -24,6 +24,8 @@ export interface Attempt {
   readonly identity: string;
   /** Whether the cluster had a quorum when the attempt began. */
   readonly quorumBefore: boolean;
+  /** The highest revision that a member told then. */
+  readonly revisionBefore?: number | undefined;
   readonly snapshot: { readonly location: string; readonly sizeBytes: number; readonly takenAt: string };
 }
 
@@ -108,7 +110,7 @@ export function journalFor(cluster: string, hosts: Hosts): Journal {
         const lines = takeNoted(host.name);
         const begin = began ? script() : line("begin", step, { shell: "$(cat /proc/sys/kernel/random/boot_id)" });
         // The change may reach the disk before these lines do: after a power loss there must be no change without its line.
-        const result = await host.run(script(lines, begin, flush, command), options);
+        const result = await host.run(behind(script(lines, begin, flush), command), options);
         began = true;
         return result;
       });
@@ -122,10 +124,11 @@ export function journalFor(cluster: string, hosts: Hosts): Journal {
   };
 }
 
-function describeAttempt({ identity, quorumBefore, snapshot }: Attempt): string {
+function describeAttempt({ identity, quorumBefore, revisionBefore, snapshot }: Attempt): string {
   return [
     identity,
     quorumBefore ? "quorum" : "no-quorum",
+    revisionBefore ?? "-",
     snapshot.sizeBytes,
     snapshot.takenAt,
     snapshot.location,
@@ -133,11 +136,12 @@ function describeAttempt({ identity, quorumBefore, snapshot }: Attempt): string 
 }
 
 function parseAttempt(open: JournalLine): Attempt {
-  const [identity = "", before = "", size = "", takenAt = "", ...location] = open.detail.split(" ");
+  const [identity = "", before = "", revision = "", size = "", takenAt = "", ...location] = open.detail.split(" ");
   return {
     attempt: open.subject,
     identity,
     quorumBefore: before === "quorum",
+    ...(revision === "-" ? {} : { revisionBefore: Number(revision) }),
     snapshot: { location: location.join(" "), sizeBytes: Number(size), takenAt },
   };
 }

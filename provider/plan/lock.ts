@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { BackupError, CommandError } from "../errors";
 import type { Host } from "../transport/host";
-import { type Command, rawScript, script, sh } from "../transport/shell";
+import { type Command, rawScript, sh } from "../transport/shell";
 import { describeHolder, isDead, thisProcess } from "./holder";
 import type { Hosts } from "./plan";
 import { serverDirectory } from "./server-directory";
-import { wrapHost } from "./wrapped-host";
+import { behind, wrapHost } from "./wrapped-host";
 
 const LEASE_SECONDS = 60;
 const LOCK_LOST_EXIT = 76;
@@ -57,7 +57,7 @@ export async function takeLock(cluster: string, operation: string, hosts: Hosts)
 function guardedHost(host: Host, directory: string, token: string): Host {
   return wrapHost(host, async (command, options) => {
     try {
-      return await host.run(script(checkScript(directory, token), command), options);
+      return await host.run(behind(checkScript(directory, token), command), options);
     } catch (error) {
       if (!(error instanceof CommandError) || error.exitCode !== LOCK_LOST_EXIT) throw error;
       throw new BackupError("LOCK_LOST", "another operation has taken the lock over; nothing more was done here", {

@@ -1,7 +1,9 @@
 import type { Host } from "../transport/host";
 import { installFile } from "../transport/install-file";
+import { type Command, script, titled } from "../transport/shell";
+import { describeScript } from "../transport/script-request";
 
-/** The same host, whose every change goes through `run`. */
+/** The same host, whose every change goes through `run`. What comes before the change in its script is not what it is called after. */
 export function wrapHost(host: Host, run: Host["run"]): Host {
   return {
     name: host.name,
@@ -13,4 +15,9 @@ export function wrapHost(host: Host, run: Host["run"]): Host {
       await run(installFile(path, content, options?.mode ?? 0o644));
     },
   };
+}
+
+/** A script that begins with something of ours, and is still called what the command is called. */
+export function behind(first: Command, command: Command): Command {
+  return titled(describeScript(command), script(first, command));
 }

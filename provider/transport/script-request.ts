@@ -17,8 +17,9 @@ export interface ScriptResult {
   readonly stderr: string;
 }
 
-/** Says of a script what is safe to say: its first line that does something, without secrets. */
+/** Says of a script what is safe to say: its title, or its first line that does something, without secrets. */
 export function describeScript(command: Command): string {
+  if (command.title !== undefined) return command.title;
   const lines = command.text.split("\n").map((line) => line.trim());
   const first = lines.find((line) => line !== "" && !/^(#|set -)/.test(line)) ?? "an empty script";
   const shown = redact(first, command.secrets);

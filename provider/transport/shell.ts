@@ -2,6 +2,8 @@
 export interface Command {
   readonly text: string;
   readonly secrets: readonly string[];
+  /** What messages say of it. @default its first line that does something */
+  readonly title?: string;
 }
 
 interface Secret {
@@ -34,6 +36,11 @@ export function sh(parts: TemplateStringsArray, ...words: readonly Word[]): Comm
 /** Joins scripts, one after the other. */
 export function script(...commands: readonly Command[]): Command {
   return { text: commands.map((c) => c.text).join("\n"), secrets: commands.flatMap((c) => c.secrets) };
+}
+
+/** The same script, called by this name in messages. */
+export function titled(title: string, command: Command): Command {
+  return { ...command, title };
 }
 
 /** A script that is constant text: no words to quote. */

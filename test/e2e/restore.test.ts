@@ -1,11 +1,7 @@
 import type { Cluster } from "../../provider/model";
+import { previewRestore } from "../../provider/operations/preview-restore";
 import { configureBackups } from "../../provider/operations/configure-backups";
-import {
-  previewRestore,
-  type RestoreReport,
-  type RestoreRequest,
-  restoreSnapshot,
-} from "../../provider/operations/restore";
+import { type RestoreReport, type RestoreRequest, restoreSnapshot } from "../../provider/operations/restore";
 import { closeConnections } from "../../provider/transport/connect";
 import type { Machine } from "../lab/machine";
 import { type EtcdLab, startEtcdLab } from "../support/etcd-program";

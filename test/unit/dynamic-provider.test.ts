@@ -5,6 +5,7 @@ import * as backups from "../../provider/operations/configure-backups";
 import * as restore from "../../provider/operations/restore";
 
 jest.mock("../../provider/operations/configure-backups");
+jest.mock("../../provider/operations/preview-restore");
 jest.mock("../../provider/operations/restore");
 const { configureBackups, readBackups } = jest.mocked(backups);
 const { restoreSnapshot } = jest.mocked(restore);
@@ -97,7 +98,7 @@ test("an interrupted restore leaves everything that the next update needs, secre
   const thrown: unknown = await provider.SnapshotRestore.create(inputs).catch((error: unknown) => error);
   expect(thrown).toMatchObject({
     id: "prod/x",
-    reasons: ["s2 does not come back"],
+    reasons: ["RESTORE_INTERRUPTED: s2 does not come back"],
     properties: { ...hidden, snapshot: "x", cluster: { connection: { privateKey: secret(key) } } },
   });
 });
@@ -113,7 +114,7 @@ test("an abandoned restore leaves nothing", async () => {
 test("a server that cannot be read fails the refresh with its own words and no stack", async () => {
   readBackups.mockRejectedValue(new BackupError("HOST_UNREACHABLE", "no answer", { host: "s1" }));
   const thrown: unknown = await provider.BackupConfig.read("prod", plainInputs()).catch((error: unknown) => error);
-  expect(thrown).toMatchObject({ message: "s1: no answer", stack: "" });
+  expect(thrown).toMatchObject({ message: "HOST_UNREACHABLE: s1: no answer", stack: "" });
 });
 
 test("differences ignore what is hidden", () => {

@@ -37,8 +37,13 @@ export function workDirectory(cluster: string, attempt: string): string {
 export function pauseBackups(cluster: string, places: RestorePlaces): Command {
   const unit = unitName(cluster);
   return sh`mkdir -p ${places.work} && cd ${places.work} || exit 1
-[ -e timer ] || systemctl is-active ${`${unit}.timer`} >timer || :
+${rememberOnce("timer", sh`systemctl is-active ${`${unit}.timer`}`)}
 [ "$(cat timer)" != active ] || systemctl stop ${`${unit}.timer`} ${`${unit}.service`}`;
+}
+
+/** Keeps what a look shows first, whatever later ones show. A look that is cut off leaves nothing. */
+function rememberOnce(path: string, look: Command): Command {
+  return sh`[ -e ${path} ] || { { ${look} || :; } >${`${path}.new`} && mv ${`${path}.new`} ${path}; } || exit 1`;
 }
 
 export function resumeBackups(cluster: string, places: RestorePlaces): Command {
@@ -47,7 +52,7 @@ export function resumeBackups(cluster: string, places: RestorePlaces): Command {
 
 export function stopApiServer(unit: string, work: string): Command {
   return sh`mkdir -p ${work} && cd ${work} || exit 1
-[ -e api-server ] || systemctl is-active ${unit} >api-server || :
+${rememberOnce("api-server", sh`systemctl is-active ${unit}`)}
 systemctl stop ${unit}`;
 }
 
@@ -61,28 +66,41 @@ export function prepareData(
   places: RestorePlaces,
   initialCluster: string,
   token: string,
-  bump: number,
+  beyondRevision: number | undefined,
 ): Command {
   const { member } = facts;
   const flags = [
     ...["--name", member.name, "--initial-cluster", initialCluster, "--initial-cluster-token", token],
     ...["--initial-advertise-peer-urls", member.peerUrls.join(","), "--data-dir", places.prepared],
     ...(places.preparedWal === undefined ? [] : ["--wal-dir", places.preparedWal]),
-    ...(bump > 0 ? ["--bump-revision", String(bump), "--mark-compacted"] : []),
   ];
   const owner = `${facts.user}:${facts.group}`;
+  const tool = facts.restoreTool ?? "etcdutl";
   return sh`export ETCDCTL_API=3
 prepared=${places.prepared} wal=${places.preparedWal ?? ""} work=${places.work} data=${member.dataDir}
 rm -rf "$prepared" && { [ -z "$wal" ] || rm -rf "$wal"; } || exit 1
 for d in "$data" ${member.walDir ?? []}; do
   [ -d "$d" ] || { mkdir -p "$d" && chown ${owner} "$d" && chmod 700 "$d"; } || exit 1
 done
-${facts.restoreTool ?? "etcdutl"} snapshot restore ${places.staged} ${flags} >"$work/restore.log" 2>&1 || { tail -n 5 "$work/restore.log" >&2; exit 1; }
-${facts.restoreTool ?? "etcdutl"} snapshot status "$prepared/member/snap/db" --write-out=json >"$work/prepared.json" 2>>"$work/restore.log" || { tail -n 5 "$work/restore.log" >&2; exit 1; }
+${beyondRevision === undefined ? rawScript("set --") : bumpFlags(tool, places.staged, beyondRevision)}
+${tool} snapshot restore ${places.staged} ${flags} "$@" >"$work/restore.log" 2>&1 || { tail -n 5 "$work/restore.log" >&2; exit 1; }
+${tool} snapshot status "$prepared/member/snap/db" --write-out=json >"$work/prepared.json" 2>>"$work/restore.log" || { tail -n 5 "$work/restore.log" >&2; exit 1; }
 chown -R ${owner} "$prepared" && chmod 700 "$prepared" || exit 1
 [ -z "$wal" ] || chown -R ${owner} "$wal" || exit 1
 ! command -v restorecon >/dev/null || restorecon -R "$prepared" \${wal:+"$wal"}
 cat "$work/prepared.json"`;
+}
+
+/** What etcd's documentation advises: about a week of writes. */
+const BUMP = 1_000_000_000;
+
+/** Sets the flags that raise the revision beyond what any client has seen. Every member computes the same from the same file. */
+function bumpFlags(tool: string, snapshot: string, beyond: number): Command {
+  return sh`revision=$(${tool} snapshot status ${snapshot} --write-out=json 2>/dev/null | sed -n 's/.*"revision":\s*\([0-9]*\).*/\1/p')
+[ -n "$revision" ] || { echo 'the snapshot does not say its revision' >&2; exit 1; }
+bump=${BUMP}
+[ "$revision" -ge ${beyond} ] || bump=$((bump + ${beyond} - revision))
+set -- --bump-revision "$bump" --mark-compacted`;
 }
 
 export function removePrepared(places: RestorePlaces): Command {
@@ -108,11 +126,12 @@ function unhold(facts: EtcdFacts): Command {
 export function stopMember(facts: EtcdFacts, places: RestorePlaces): Command {
   return script(
     sh`mkdir -p ${places.work} || exit 1
-[ -e ${`${places.work}/unit`} ] || systemctl show ${facts.unit} -p ActiveState --value >${`${places.work}/unit`}`,
+${rememberOnce(`${places.work}/unit`, sh`systemctl show ${facts.unit} -p ActiveState --value`)}`,
     hold(facts),
     sh`systemctl stop ${facts.unit} || exit 1
 closed() {
-  awk -v ports=${ports(facts)} 'BEGIN { n = split(ports, p, ",") } $4 == "0A" { for (i = 1; i <= n; i++) if ($2 ~ ":" p[i] "$") found = 1 } END { exit found }' /proc/net/tcp /proc/net/tcp6
+  # Without IPv6 the second file is not there, which awk takes for a failure.
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v ports=${ports(facts)} 'BEGIN { n = split(ports, p, ",") } $4 == "0A" { for (i = 1; i <= n; i++) if ($2 ~ ":" p[i] "$") found = 1 } END { exit found }'
 }
 n=0
 until closed; do
@@ -145,9 +164,9 @@ export function startMember(facts: EtcdFacts, places: RestorePlaces): Command {
 /** Sets the old data aside and puts the prepared one in its place: two renames, safe to repeat after either. */
 export function swapData(facts: EtcdFacts, places: RestorePlaces): Command {
   return script(
-    sh`data=${facts.member.dataDir} prepared=${places.prepared} aside=${places.aside} work=${places.work}
+    sh`data=${facts.member.dataDir} prepared=${places.prepared} aside=${places.aside}
 if [ -e "$prepared/member" ]; then
-  [ -e "$work/data" ] || { [ -e "$data/member" ] && echo yes || echo no; } >"$work/data"
+  ${rememberOnce(`${places.work}/data`, sh`[ -e "$data/member" ] && echo yes || echo no`)}
   if [ -e "$data/member" ]; then
     [ ! -e "$aside" ] || { echo "$aside exists already" >&2; exit 1; }
     mv "$data/member" "$aside" || exit 1
@@ -204,7 +223,7 @@ function listFiles(facts: EtcdFacts): Command {
 export function examineStopped(facts: EtcdFacts, places: RestorePlaces): Command {
   return sh`export ETCDCTL_API=3
 systemctl show ${facts.unit} -p ExecMainCode -p ExecMainStatus -p NRestarts
-[ "$({ ${listFiles(facts)}; })" = "$(cat ${`${places.work}/files`})" ] && echo files=same || echo files=changed
+[ -s ${`${places.work}/files`} ] && [ "$({ ${listFiles(facts)}; })" = "$(cat ${`${places.work}/files`})" ] && echo files=same || echo files=changed
 printf 'boot=%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
 printf 'prepared=%s\n' "$(cat ${`${places.work}/prepared.json`})"
 printf 'now=%s\n' "$(${facts.restoreTool ?? "etcdutl"} snapshot status ${`${facts.member.dataDir}/member/snap/db`} --write-out=json 2>/dev/null)"`;

@@ -1,9 +1,10 @@
 import { BackupError } from "../../errors";
 import type { Cluster } from "../../model";
 import type { Hosts, Stage, Step } from "../../plan/plan";
+import { wrapHost } from "../../plan/wrapped-host";
 import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
 import type { Host } from "../../transport/host";
-import { type Command, sh } from "../../transport/shell";
+import { type Command, sh, titled } from "../../transport/shell";
 import type { EtcdFacts } from "./facts";
 import { bootOfBegin, canGoBack } from "./settle";
 import {
@@ -39,8 +40,8 @@ export interface RestoreStagesRequest {
   readonly members: Members;
   /** Servers whose etcd is alive and is saved first. */
   readonly safety: readonly string[];
-  /** Added to the snapshot's revision, by tools that can; 0: not at all. */
-  readonly bumpRevision: number;
+  /** The revision that the restored data must be far beyond, by tools that can; undefined: the snapshot's own is kept. */
+  readonly beyondRevision: number | undefined;
   /** How long a wait for the cluster may last now. */
   readonly patienceMs: () => number;
   /** Told what the proven members look like. */
@@ -62,7 +63,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
       id: `${facts.server}:${action}`,
       title,
       server: facts.server,
-      ...build(facts, restorePlaces(cluster.name, facts, attempt)),
+      ...calledAfter(title, build(facts, restorePlaces(cluster.name, facts, attempt))),
     }));
   const change =
     (command: Command, timeoutMs?: number) =>
@@ -78,7 +79,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
       id: `${name}:${action}`,
       title,
       server: name,
-      ...build(unit, workDirectory(cluster.name, attempt)),
+      ...calledAfter(title, build(unit, workDirectory(cluster.name, attempt))),
     }));
   const [first] = servers;
   const stages: Stage[] = [
@@ -101,7 +102,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
     })).filter((step) => request.safety.includes(step.server)),
     each("prepare", "restore into a new data directory beside the old one", (facts, places) => ({
       run: change(
-        prepareData(facts, places, initialCluster, `etcd-backup-${attempt}`, request.bumpRevision),
+        prepareData(facts, places, initialCluster, `etcd-backup-${attempt}`, request.beyondRevision),
         30 * MINUTES,
       ),
       undo: change(removePrepared(places)),
@@ -151,6 +152,12 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
     })),
   ];
   return stages.filter((stage) => stage.length > 0);
+}
+
+/** Messages call what a step runs after the step, not after the first line of its script. */
+function calledAfter<S extends Pick<Step, "run">>(title: string, step: S): S {
+  const named = (host: Host): Host => wrapHost(host, (command, options) => host.run(titled(title, command), options));
+  return { ...step, run: (host: Host) => step.run(named(host)) };
 }
 
 /** Whether anything may have been written to the restored members. Stops them to find out. */

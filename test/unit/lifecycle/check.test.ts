@@ -5,9 +5,9 @@ import { snapshot } from "../../../provider/lifecycle/snapshot";
 import { snapshotRestore } from "../../../provider/lifecycle/snapshot-restore";
 import { unknownValue } from "../../../provider/lifecycle/unknown";
 import { silent } from "../../../provider/operations/call";
-import { previewRestore } from "../../../provider/operations/restore";
+import { previewRestore } from "../../../provider/operations/preview-restore";
 
-jest.mock("../../../provider/operations/restore");
+jest.mock("../../../provider/operations/preview-restore");
 
 const call = { progress: silent, credentials: {} };
 const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n";

@@ -7,11 +7,14 @@ import {
 } from "../../../provider/lifecycle/snapshot-restore";
 import type { Cluster } from "../../../provider/model";
 import * as backups from "../../../provider/operations/configure-backups";
+import * as previews from "../../../provider/operations/preview-restore";
 import * as operations from "../../../provider/operations/restore";
 
 jest.mock("../../../provider/operations/configure-backups");
+jest.mock("../../../provider/operations/preview-restore");
 jest.mock("../../../provider/operations/restore");
-const { previewRestore, restoreSnapshot } = jest.mocked(operations);
+const { previewRestore } = jest.mocked(previews);
+const { restoreSnapshot } = jest.mocked(operations);
 const { verifyConnections } = jest.mocked(backups);
 
 const cluster: Cluster = {
@@ -152,7 +155,7 @@ describe("looking ahead in a check", () => {
   test("a snapshot that cannot be found is a failure", async () => {
     previewRestore.mockRejectedValue(new BackupError("SNAPSHOT_NOT_FOUND", "no snapshot named x"));
     const { failures } = await snapshotRestore.check(fresh(), undefined, call);
-    expect(failures).toEqual([{ property: "", reason: "no snapshot named x" }]);
+    expect(failures).toEqual([{ property: "", reason: "SNAPSHOT_NOT_FOUND: no snapshot named x" }]);
   });
 
   test("being unable to look is a warning", async () => {

@@ -4,7 +4,7 @@ import { installFile } from "../../transport/install-file";
 import { type RestorePlaces, resumeBackups } from "./restore-scripts";
 
 /** Ends an attempt on one server: backups run again, the restore is on record outside etcd's data, what was staged is gone. */
-export function finishRestore(cluster: string, marker: string, places: RestorePlaces): Command {
+export function finishServer(cluster: string, marker: string, places: RestorePlaces): Command {
   return script(
     resumeBackups(cluster, places),
     installFile(`${serverDirectory(cluster)}/restored.json`, marker, 0o600),

@@ -1,0 +1,78 @@
+import { finishServer } from "../distributions/etcd/finish-server";
+import type { EqualMembers } from "../distributions/etcd/members";
+import { restorePlaces, workDirectory } from "../distributions/etcd/restore-scripts";
+import { SAFETY_PREFIX, snapshotDirectory } from "../distributions/etcd/save-snapshot";
+import type { Applied } from "../plan/apply";
+import type { Attempt, Journal } from "../plan/journal";
+import { sh } from "../transport/shell";
+import type { ClusterLook } from "./look-at-cluster";
+import type { RestoreReport } from "./restore";
+import { type RestoreMarker, triggersKey } from "./restore-identity";
+import type { RestoreJob } from "./run-restore";
+
+interface Ran extends Applied {
+  readonly proven: EqualMembers | undefined;
+  /** Milliseconds since the epoch. */
+  readonly began: number;
+}
+
+/** Puts a restore that is proven on record: the backups run again, the marker lies on every server, the journal is closed. */
+export async function finishRestore(
+  job: RestoreJob,
+  look: ClusterLook,
+  journal: Journal,
+  attempt: Attempt,
+  ran: Ran,
+): Promise<RestoreReport> {
+  const { cluster, request, hosts } = job;
+  const { location, takenAt } = attempt.snapshot;
+  const report: RestoreReport = {
+    restoredAt: new Date().toISOString(),
+    restored: attempt.snapshot,
+    ...(attempt.revisionBefore === undefined ? {} : { revisionBefore: attempt.revisionBefore }),
+    revisionAfter: ran.proven?.revision ?? 0,
+    members: ran.proven?.members ?? [],
+    ...(await leftBehind(job, look, attempt.attempt)),
+    steps: ran.steps,
+    durationMs: Date.now() - ran.began,
+    report: `${cluster.name} was restored to ${location}, taken ${takenAt}.`,
+  };
+  const marker: RestoreMarker = {
+    ...{ identity: attempt.identity, requested: request.snapshot, triggers: triggersKey(request), report },
+  };
+  await Promise.all(
+    look.servers.map(async (facts) => {
+      const places = restorePlaces(cluster.name, facts, attempt.attempt);
+      await hosts.get(facts.server)?.run(finishServer(cluster.name, JSON.stringify(marker), places));
+    }),
+  );
+  // After the servers: an API server may run on one of their machines, under a name of its own.
+  const etcd = new Set(look.servers.map((facts) => facts.server));
+  const others = [...hosts.values()].filter((host) => !etcd.has(host.name));
+  await Promise.all(others.map((host) => host.run(sh`rm -rf ${workDirectory(cluster.name, attempt.attempt)}`)));
+  await journal.close("done");
+  return report;
+}
+
+/** What the attempt really left on the servers: a member that had lost its data left none aside, and was not saved. */
+async function leftBehind(
+  { cluster }: RestoreJob,
+  look: ClusterLook,
+  attempt: string,
+): Promise<Pick<RestoreReport, "safetySnapshots" | "setAside">> {
+  const found = await Promise.all(
+    look.servers.map(async (facts) => {
+      const { aside, asideWal } = restorePlaces(cluster.name, facts, attempt);
+      const safety = `${snapshotDirectory(cluster.name)}/${SAFETY_PREFIX}${attempt}-`;
+      const answer = await look.hosts.get(facts.server)?.query(sh`for p in ${aside} ${asideWal ?? []} ${safety}*.db; do
+  [ ! -e "$p" ] || printf '%s\n' "$p"
+done`);
+      const paths = (answer?.stdout ?? "").split("\n").filter((path) => path !== "");
+      return paths.map((path) => ({ server: facts.server, path, safety: path.startsWith(safety) }));
+    }),
+  );
+  return {
+    safetySnapshots: found.flat().flatMap((one) => (one.safety ? [`file://${one.server}${one.path}`] : [])),
+    setAside: found.flat().flatMap((one) => (one.safety ? [] : [`${one.server}:${one.path}`])),
+  };
+}

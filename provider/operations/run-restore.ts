@@ -1,0 +1,109 @@
+import { restorePlaces, resumeBackups } from "../distributions/etcd/restore-scripts";
+import { type Cluster, parseLocation } from "../model";
+import { applyPlan, putBack } from "../plan/apply";
+import { type Attempt, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
+import type { Hosts } from "../plan/plan";
+import { script, sh } from "../transport/shell";
+import type { Call } from "./call";
+import { findSnapshot } from "./find-snapshot";
+import { finishRestore } from "./finish-restore";
+import { type ClusterLook, lookAtCluster } from "./look-at-cluster";
+import { highestRevision, nameAttempt, planRestore } from "./plan-restore";
+import type { RestoreReport, RestoreRequest } from "./restore";
+import { refuseFindings } from "./restore-findings";
+import { isDone, restoreIdentity } from "./restore-identity";
+
+/** A restore under the cluster's lock. */
+export interface RestoreJob {
+  readonly cluster: Cluster;
+  readonly request: RestoreRequest;
+  readonly call: Call;
+  /** Every participating server; each change first checks that the lock is still ours. */
+  readonly hosts: Hosts;
+}
+
+/** Ends what an earlier attempt left open, then restores, unless ending it was the restore. */
+export async function runRestore(job: RestoreJob): Promise<RestoreReport> {
+  const journal = journalFor(job.cluster.name, job.hosts);
+  const look = await lookAtCluster(job.cluster);
+  if (look.open === undefined) return beginRestore(job, look, journal);
+  const finished = await endOpenAttempt(job, look, look.open, journal);
+  return finished ?? beginRestore(job, await lookAtCluster(job.cluster), journal);
+}
+
+async function beginRestore(job: RestoreJob, look: ClusterLook, journal: Journal): Promise<RestoreReport> {
+  const { cluster, request, call, hosts } = job;
+  const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look);
+  const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
+  if (isDone(look.marker, request, identity)) return look.marker.report;
+  await refuseFindings(cluster, look, snapshot);
+  const revision = highestRevision(look);
+  const attempt: Attempt = {
+    ...{ attempt: nameAttempt(), identity, quorumBefore: look.quorum },
+    ...(revision === 0 ? {} : { revisionBefore: revision }),
+    snapshot: { location: snapshot.title, sizeBytes: snapshot.file.sizeBytes, takenAt: snapshot.file.takenAt },
+  };
+  const began = Date.now();
+  const { plan, proven } = planRestore(cluster, look, { ...attempt, request, snapshot, deadline: call.deadline });
+  call.progress.info(`Restoring ${cluster.name} to ${snapshot.title}, taken ${snapshot.file.takenAt}.`);
+  await journal.open(attempt);
+  const { steps } = await applyPlan(plan, hosts, journal, call.progress, { deadline: call.deadline });
+  return finishRestore(job, look, journal, attempt, { steps, proven: proven(), began });
+}
+
+/** Ends what an earlier attempt left: goes on where there is only forward, else puts back. Undefined: the way is free. */
+async function endOpenAttempt(
+  job: RestoreJob,
+  look: ClusterLook,
+  open: OpenAttempt,
+  journal: Journal,
+): Promise<RestoreReport | undefined> {
+  const { cluster, request, call, hosts } = job;
+  const began = Date.now();
+  const { plan, proven } = planRestore(cluster, look, {
+    ...open,
+    request,
+    snapshot: undefined,
+    deadline: call.deadline,
+  });
+  const crossing = plan.stages.flat().some((step) => step.pointOfNoReturn === "crossing" && open.began.has(step.id));
+  const forward = open.crossed || (crossing && (await plan.settle(hosts)) === "forward");
+  if (!forward) {
+    call.progress.info(`An earlier restore (${open.attempt}) was cut off; its servers are put back first.`);
+    await putBack(plan, plan.stages, hosts, journal, call.progress, new Error("an earlier attempt was cut off"));
+    return undefined;
+  }
+  if (!open.crossed) await journal.crossed();
+  if (!(await isSameRestore(job, look, open))) {
+    call.progress.info(
+      `An earlier restore (${open.attempt}) did not end; this one supersedes it. What it set aside is kept.`,
+    );
+    await supersede(job, look, open);
+    await journal.close("superseded");
+    return undefined;
+  }
+  call.progress.info(`An earlier attempt of this restore (${open.attempt}) goes on.`);
+  const { steps } = await applyPlan(plan, hosts, journal, call.progress, { resume: { ...open, crossed: true } });
+  return finishRestore(job, look, journal, open, { steps, proven: proven(), began });
+}
+
+async function isSameRestore({ cluster, request }: RestoreJob, look: ClusterLook, open: OpenAttempt): Promise<boolean> {
+  // A latest that was begun is the one that is meant, whatever was saved since.
+  if (request.snapshot === "latest") return true;
+  // The snapshot itself may be gone by now: it is on the servers already.
+  const location =
+    parseLocation(request.snapshot) === undefined
+      ? (await findSnapshot(cluster, request.snapshot, request.s3, look)).title
+      : request.snapshot;
+  return restoreIdentity(cluster, location, request.triggers) === open.identity;
+}
+
+/** Leaves an attempt to another restore: what it paused runs again, what it set aside stays. */
+async function supersede({ cluster, hosts }: RestoreJob, look: ClusterLook, open: OpenAttempt): Promise<void> {
+  await Promise.all(
+    look.servers.map(async (facts) => {
+      const places = restorePlaces(cluster.name, facts, open.attempt);
+      await hosts.get(facts.server)?.run(script(resumeBackups(cluster.name, places), sh`rm -rf ${places.work}`));
+    }),
+  );
+}
