@@ -164,7 +164,7 @@ export function startMember(facts: EtcdFacts, places: RestorePlaces): Command {
 /** Sets the old data aside and puts the prepared one in its place: two renames, safe to repeat after either. */
 export function swapData(facts: EtcdFacts, places: RestorePlaces): Command {
   return script(
-    sh`data=${facts.member.dataDir} prepared=${places.prepared} aside=${places.aside}
+    sh`data=${facts.member.dataDir} prepared=${places.prepared} aside=${places.aside} work=${places.work}
 if [ -e "$prepared/member" ]; then
   ${rememberOnce(`${places.work}/data`, sh`[ -e "$data/member" ] && echo yes || echo no`)}
   if [ -e "$data/member" ]; then
