@@ -19,11 +19,13 @@ afterAll(async () => {
   await etcdLab.lab.down();
 });
 
-const BASE = `{ cluster, schedule: "30 3 * * *", retention: 8, s3 }`;
+// Half a day from now, so that no timer fires while its test runs.
+const hour = String((new Date().getUTCHours() + 12) % 24);
+const BASE = `{ cluster, schedule: "30 ${hour} * * *", retention: 8, s3 }`;
 
 /** One input changed, by its path. */
 const changes = {
-  schedule: `schedule: "15 3 * * *"`,
+  schedule: `schedule: "15 ${hour} * * *"`,
   retention: `retention: 9`,
   directory: `directory: "/srv/snapshots"`,
   snapshotName: `snapshotName: "nightly"`,
@@ -83,12 +85,14 @@ test("each input changed alone is an update in place, and the preview names that
 
 test("several at once are in force after the update", async () => {
   program.write(
-    `new BackupConfig("demo", { cluster, schedule: "15 4 * * *", retention: 3, directory: "/srv/snap shots", snapshotName: "nightly", s3: { ...s3, folder: "else/where" } });`,
+    `new BackupConfig("demo", { cluster, schedule: "45 ${hour} * * *", retention: 3, directory: "/srv/snap shots", snapshotName: "nightly", s3: { ...s3, folder: "else/where" } });`,
   );
   expect(await program.up()).toMatch(/BackupConfig demo updated/);
   for (const machine of etcdLab.lab.machines) {
     await machine.exec("systemctl start etcd-backup-demo.service");
-    expect(await machine.exec("systemctl show etcd-backup-demo.timer -p TimersCalendar")).toContain("04:15:00");
+    expect(await machine.exec("systemctl show etcd-backup-demo.timer -p TimersCalendar")).toContain(
+      `${hour.padStart(2, "0")}:45:00`,
+    );
     expect(await machine.exec("ls '/srv/snap shots'")).toMatch(new RegExp(`^nightly-${machine.name}-\\d+\\.db\\n$`));
   }
   expect(readdirSync(join(etcdLab.s3.dir, "etcd-backups/else/where"))).toHaveLength(2);
@@ -122,7 +126,7 @@ test("bad input is refused at once and as a whole, each by its path, and no secr
 });
 
 describe("what cannot work is refused by name before anything is changed", () => {
-  const settings = { schedule: "30 3 * * *", retention: 8, snapshotName: "etcd-snapshot", enabled: true };
+  const settings = { schedule: `30 ${hour} * * *`, retention: 8, snapshotName: "etcd-snapshot", enabled: true };
   let records: readonly { stop(): Promise<string> }[];
   let before: readonly string[];
 
