@@ -11,7 +11,7 @@ export function etcdFacts({ member, backups, ...own }: GivenFacts = {}): EtcdFac
   return {
     ...{ server, unit: "etcd.service", unitActive: true, running: true, startedAt: "Thu 2026-01-01 00:00:00 UTC" },
     ...{ user: "etcd", group: "etcd", etcdVersion: "3.6.16", etcdctl: "/usr/bin/etcdctl" },
-    ...{ restoreTool: "/usr/bin/etcdutl", restoreVersion: "3.6.16", canBumpRevision: true },
+    ...{ restoreTool: "/usr/bin/etcdutl", restoreToolVersion: "3.6.16", canBumpRevision: true },
     tools: new Set(["curl", "flock", "sha256sum", "systemd-analyze"]),
     settings: new Map(),
     ...{ clock: 1_767_225_600, boot: "boot-1", journal: "", marker: "", lease: "" },

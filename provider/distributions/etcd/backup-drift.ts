@@ -98,8 +98,15 @@ function settingsDrift(present: string, declared: string): string[] {
   const [was, wanted] = [parsePairs(present), parsePairs(declared)];
   return [...new Set([...was.keys(), ...wanted.keys()])].flatMap((name) => {
     const [before, after] = [was.get(name)?.at(-1), wanted.get(name)?.[0]];
-    return before === after
-      ? []
-      : [`${inputNames[name] ?? name}: ${before ?? "not set"}, declared ${after ?? "not set"}`];
+    if (before === after) return [];
+    const input = inputNames[name];
+    // What somebody else wrote there may be anything.
+    if (input === undefined) return [`${name}: its value was changed`];
+    return [`${input}: ${withoutPassword(before ?? "not set")}, declared ${withoutPassword(after ?? "not set")}`];
   });
+}
+
+/** A URL as it may be shown. */
+function withoutPassword(value: string): string {
+  return value.replace(/\/\/.*@/, "//[secret]@");
 }
