@@ -209,7 +209,7 @@ function step(server: string, action: string, more: Partial<Step> = {}): Step {
     ...{ id, title: action, server: server === "cluster" ? "s1" : server, ...more },
     run: async (host) => {
       seen.push(`run ${id}`);
-      await (more.run ?? pause)(host);
+      await (more.run === undefined ? pause() : more.run(host));
       seen.push(`did ${id}`);
     },
     undo: async (host) => {
