@@ -107,6 +107,19 @@ export interface S3Settings {
   readonly keepRounds?: number;
 }
 
+/** The backups a cluster should take, with every default filled in. */
+export interface BackupSettings {
+  /** Five-field cron, in the servers' local time. */
+  readonly schedule: string;
+  /** Scheduled snapshots kept on each server. */
+  readonly retention: number;
+  /** Where servers keep them; undefined: the distribution's own place. */
+  readonly directory?: string | undefined;
+  readonly snapshotName: string;
+  readonly enabled: boolean;
+  readonly s3?: S3Settings | undefined;
+}
+
 /** One address of one snapshot. */
 export type SnapshotLocation =
   | { readonly kind: "file"; readonly server: string; readonly path: string }

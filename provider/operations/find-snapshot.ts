@@ -1,9 +1,8 @@
 import { posix } from "node:path";
 import { BackupError, hasCode } from "../errors";
 import { type Cluster, formatLocation, parseLocation, type S3Settings, type SnapshotFile } from "../model";
-import { backupDirectory } from "../distributions/etcd/backup-settings";
-import type { EtcdFacts } from "../distributions/etcd/facts";
-import { SAFETY_PREFIX, snapshotDirectory } from "../distributions/etcd/save-snapshot";
+import { distributionOf } from "../distributions";
+import { SAFETY_PREFIX, type ServerFacts } from "../distributions/distribution";
 import { directoryStore } from "../stores/directory";
 import { openStore } from "../stores/open-store";
 import { namesThere } from "../stores/snapshot-name";
@@ -46,11 +45,11 @@ export async function findSnapshot(
 }
 
 /** The directories in which the servers keep this cluster's snapshots: where we put them, and where their backups do. */
-function localStores(cluster: Cluster, hosts: ReachedHosts, servers: readonly EtcdFacts[]): SnapshotStore[] {
-  return servers.flatMap((facts) => {
-    const directories = new Set([snapshotDirectory(cluster.name), ...backupDirectory(facts)]);
-    return [...directories].map((directory) => directoryStore(hosts, facts.server, directory));
-  });
+function localStores(cluster: Cluster, hosts: ReachedHosts, servers: readonly ServerFacts[]): SnapshotStore[] {
+  const { snapshots } = distributionOf(cluster);
+  return servers.flatMap((facts) =>
+    snapshots.directories(cluster, facts).map((directory) => directoryStore(hosts, facts.server, directory)),
+  );
 }
 
 async function inStore(store: SnapshotStore, name: string): Promise<FoundSnapshot> {
@@ -83,7 +82,8 @@ async function latest(stores: readonly SnapshotStore[]): Promise<FoundSnapshot> 
   const candidates = listed
     .flat()
     .filter(({ file }) => file.name.endsWith(".db") && !file.name.startsWith(SAFETY_PREFIX))
-    .sort((a, b) => b.file.takenAt.localeCompare(a.file.takenAt));
+    // An older one may have been copied there later.
+    .sort((a, b) => takenAt(b.file).localeCompare(takenAt(a.file)));
   for (const { store, file } of candidates) {
     try {
       const verified = await store.stat(file.name);

@@ -1,7 +1,5 @@
-import { finishServer } from "../distributions/etcd/finish-server";
-import type { EqualMembers } from "../distributions/etcd/members";
-import { restorePlaces, workDirectory } from "../distributions/etcd/restore-scripts";
-import { SAFETY_PREFIX, snapshotDirectory } from "../distributions/etcd/save-snapshot";
+import { distributionOf } from "../distributions";
+import { type EqualMembers, SAFETY_PREFIX } from "../distributions/distribution";
 import type { Applied } from "../plan/apply";
 import type { Attempt, Journal } from "../plan/journal";
 import { sh } from "../transport/shell";
@@ -25,6 +23,7 @@ export async function finishRestore(
   ran: Ran,
 ): Promise<RestoreReport> {
   const { cluster, request, hosts } = job;
+  const { restores } = distributionOf(cluster);
   const { location, takenAt } = attempt.snapshot;
   const report: RestoreReport = {
     restoredAt: new Date().toISOString(),
@@ -42,14 +41,16 @@ export async function finishRestore(
   };
   await Promise.all(
     look.servers.map(async (facts) => {
-      const places = restorePlaces(cluster.name, facts, attempt.attempt);
-      await hosts.get(facts.server)?.run(finishServer(cluster.name, JSON.stringify(marker), places));
+      const places = restores.places(cluster.name, facts, attempt.attempt);
+      await hosts.get(facts.server)?.run(restores.finish(cluster.name, JSON.stringify(marker), places));
     }),
   );
   // After the servers: an API server may run on one of their machines, under a name of its own.
   const etcd = new Set(look.servers.map((facts) => facts.server));
   const others = [...hosts.values()].filter((host) => !etcd.has(host.name));
-  await Promise.all(others.map((host) => host.run(sh`rm -rf ${workDirectory(cluster.name, attempt.attempt)}`)));
+  await Promise.all(
+    others.map((host) => host.run(sh`rm -rf ${restores.workDirectory(cluster.name, attempt.attempt)}`)),
+  );
   await journal.close("done");
   return report;
 }
@@ -60,10 +61,11 @@ async function leftBehind(
   look: ClusterLook,
   attempt: string,
 ): Promise<Pick<RestoreReport, "safetySnapshots" | "setAside">> {
+  const { restores, snapshots } = distributionOf(cluster);
   const found = await Promise.all(
     look.servers.map(async (facts) => {
-      const { aside, asideWal } = restorePlaces(cluster.name, facts, attempt);
-      const safety = `${snapshotDirectory(cluster.name)}/${SAFETY_PREFIX}${attempt}-`;
+      const { aside, asideWal } = restores.places(cluster.name, facts, attempt);
+      const safety = `${snapshots.directories(cluster, facts)[0]}/${SAFETY_PREFIX}${attempt}-`;
       const answer = await look.hosts.get(facts.server)?.query(sh`for p in ${aside} ${asideWal ?? []} ${safety}*.db; do
   [ ! -e "$p" ] || printf '%s\n' "$p"
 done`);

@@ -1,6 +1,5 @@
-import { inspect } from "../distributions/etcd/inspect";
-import { type EtcdFacts } from "../distributions/etcd/facts";
-import { type MemberLook, type Members, membersOf } from "../distributions/etcd/members";
+import { distributionOf } from "../distributions";
+import type { MemberLook, Members, ServerFacts } from "../distributions/distribution";
 import type { Cluster } from "../model";
 import { type OpenAttempt, readOpenAttempt } from "../plan/journal";
 import { lookOnEveryServer, type ReachedHosts } from "./reach";
@@ -9,7 +8,7 @@ import { readMarker, type RestoreMarker } from "./restore-identity";
 /** What was seen of a cluster before anything is decided. */
 export interface ClusterLook {
   readonly hosts: ReachedHosts;
-  readonly servers: readonly EtcdFacts[];
+  readonly servers: readonly ServerFacts[];
   readonly members: Members;
   /** What each member says of itself; undefined for one that does not answer. */
   readonly status: ReadonlyMap<string, MemberLook | undefined>;
@@ -22,10 +21,14 @@ export interface ClusterLook {
 
 /** Looks at every server and asks every member. Changes nothing; rejects when a listed server cannot be reached. */
 export async function lookAtCluster(cluster: Cluster): Promise<ClusterLook> {
-  const seen = await lookOnEveryServer(cluster, async (host) => ({ host, facts: await inspect(host, cluster) }));
+  const distribution = distributionOf(cluster);
+  const seen = await lookOnEveryServer(cluster, async (host) => ({
+    host,
+    facts: await distribution.inspect(host, cluster),
+  }));
   const hosts = new Map(seen.map(({ host }) => [host.name, host]));
   const servers = seen.map(({ facts }) => facts);
-  const members = membersOf(cluster, servers, hosts);
+  const members = distribution.members(cluster, servers, hosts);
   const running = servers.some((facts) => facts.running);
   const status = running ? await members.look() : new Map<string, undefined>();
   return {

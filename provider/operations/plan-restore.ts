@@ -1,6 +1,5 @@
-import type { EqualMembers } from "../distributions/etcd/members";
-import { restorePlaces } from "../distributions/etcd/restore-scripts";
-import { restoreStages, settle } from "../distributions/etcd/restore-stages";
+import { distributionOf } from "../distributions";
+import type { EqualMembers } from "../distributions/distribution";
 import type { Cluster } from "../model";
 import type { Hosts, Plan } from "../plan/plan";
 import type { FoundSnapshot } from "./find-snapshot";
@@ -26,6 +25,7 @@ export interface WantedRestore {
 /** Builds the plan of one attempt from what was seen. */
 export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedRestore): RestorePlan {
   const { attempt, identity, request, snapshot, deadline = Infinity } = wanted;
+  const { restores } = distributionOf(cluster);
   let proven: EqualMembers | undefined;
   const stagesRequest = {
     cluster,
@@ -50,8 +50,8 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
     plan: {
       identity,
       title: `the restore of ${cluster.name}`,
-      stages: restoreStages(look.servers, stagesRequest),
-      settle: (hosts: Hosts) => settle(look.servers, stagesRequest, hosts),
+      stages: restores.stages(look.servers, stagesRequest),
+      settle: (hosts: Hosts) => restores.settle(look.servers, stagesRequest, hosts),
       async proveUntouched() {
         // Without a quorum before there is nothing that must serve again.
         if (expectQuorum) await look.members.waitForQuorum(PATIENCE_MS);
@@ -99,7 +99,9 @@ export function describePlan(
       ? []
       : [`${facts.server} ${status.revision}${status.memberId === status.leaderId ? " (leader)" : ""}`];
   });
-  const places = look.servers.map((facts) => `${facts.server}:${restorePlaces(cluster.name, facts, attempt).aside}`);
+  const places = look.servers.map(
+    (facts) => `${facts.server}:${distributionOf(cluster).restores.places(cluster.name, facts, attempt).aside}`,
+  );
   const seconds = 20 + Math.ceil(snapshot.file.sizeBytes / (30 * 1024 * 1024));
   return [
     `Restore ${cluster.name} to ${snapshot.title}, ${megabytes(snapshot.file.sizeBytes)}, taken ${snapshot.file.takenAt}.`,

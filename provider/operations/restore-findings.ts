@@ -1,16 +1,10 @@
-import { BackupError, type ErrorCode } from "../errors";
-import type { EtcdFacts } from "../distributions/etcd/facts";
+import { BackupError } from "../errors";
+import type { Finding, ServerFacts } from "../distributions/distribution";
 import { serverDirectory } from "../plan/server-directory";
 import type { Cluster } from "../model";
 import { sh } from "../transport/shell";
 import type { FoundSnapshot } from "./find-snapshot";
 import type { ClusterLook } from "./look-at-cluster";
-
-/** One reason to refuse a restore. Its text begins with the server. */
-export interface Finding {
-  readonly code: ErrorCode;
-  readonly text: string;
-}
 
 /** Rejects when something stands in the restore's way; nothing was touched. */
 export async function refuseFindings(cluster: Cluster, look: ClusterLook, snapshot: FoundSnapshot): Promise<void> {
@@ -38,7 +32,7 @@ export async function restoreFindings(
   return [...perServer.flat(), ...nameFindings(look)];
 }
 
-function toolFindings(facts: EtcdFacts, snapshot: FoundSnapshot): Finding[] {
+function toolFindings(facts: ServerFacts, snapshot: FoundSnapshot): Finding[] {
   const missing: string[] = [];
   if (facts.restoreTool === undefined) {
     missing.push("no etcdutl, and no etcdctl that restores; install etcdutl beside etcd, or give `etcdutl`");
@@ -60,7 +54,7 @@ function toolFindings(facts: EtcdFacts, snapshot: FoundSnapshot): Finding[] {
   return [...findings, { code: "TOOL_MISSING", text }];
 }
 
-function peerFindings(facts: EtcdFacts, look: ClusterLook): Finding[] {
+function peerFindings(facts: ServerFacts, look: ClusterLook): Finding[] {
   const { peerUrls } = facts.member;
   if (look.servers.length === 1 || !peerUrls.some((url) => /\/\/(localhost|127\.)/.test(url))) return [];
   const text = `${facts.server}: its peers cannot reach ${peerUrls.join(", ")}; set --initial-advertise-peer-urls in ${facts.unit}`;
@@ -79,7 +73,7 @@ function nameFindings(look: ClusterLook): Finding[] {
 /** A restore holds, for a while, the staged file, the safety snapshot, the new data and the old data. */
 async function spaceFindings(
   cluster: Cluster,
-  facts: EtcdFacts,
+  facts: ServerFacts,
   look: ClusterLook,
   snapshot: FoundSnapshot,
 ): Promise<Finding[]> {

@@ -1,9 +1,8 @@
-import { restorePlaces, resumeBackups } from "../distributions/etcd/restore-scripts";
+import { distributionOf } from "../distributions";
 import { type Cluster, parseLocation } from "../model";
 import { applyPlan, putBack } from "../plan/apply";
 import { type Attempt, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
 import type { Hosts } from "../plan/plan";
-import { script, sh } from "../transport/shell";
 import type { Call } from "./call";
 import { findSnapshot } from "./find-snapshot";
 import { finishRestore } from "./finish-restore";
@@ -100,10 +99,11 @@ async function isSameRestore({ cluster, request }: RestoreJob, look: ClusterLook
 
 /** Leaves an attempt to another restore: what it paused runs again, what it set aside stays. */
 async function supersede({ cluster, hosts }: RestoreJob, look: ClusterLook, open: OpenAttempt): Promise<void> {
+  const { restores } = distributionOf(cluster);
   await Promise.all(
     look.servers.map(async (facts) => {
-      const places = restorePlaces(cluster.name, facts, open.attempt);
-      await hosts.get(facts.server)?.run(script(resumeBackups(cluster.name, places), sh`rm -rf ${places.work}`));
+      const places = restores.places(cluster.name, facts, open.attempt);
+      await hosts.get(facts.server)?.run(restores.leave(cluster.name, places));
     }),
   );
 }

@@ -1,9 +1,6 @@
-import { backupSetting } from "../distributions/etcd/backup-settings";
-import type { EtcdFacts } from "../distributions/etcd/facts";
-import { inspect } from "../distributions/etcd/inspect";
-import { type Members, membersOf } from "../distributions/etcd/members";
-import { SAFETY_PREFIX, type SavedFile, saveSnapshot, snapshotDirectory } from "../distributions/etcd/save-snapshot";
-import { describeSnapshot } from "../distributions/etcd/snapshot-status";
+import { posix } from "node:path";
+import { distributionOf } from "../distributions";
+import { type Members, SAFETY_PREFIX, type SavedFile, type ServerFacts } from "../distributions/distribution";
 import { BackupError } from "../errors";
 import { type Cluster, formatLocation, parseLocation, type S3Settings } from "../model";
 import { takeLock } from "../plan/lock";
@@ -44,15 +41,16 @@ export interface TakenSnapshot {
 /** Takes a snapshot of one healthy voter, a follower if there is one, and makes sure that the store has it. */
 export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, call: Call): Promise<TakenSnapshot> {
   const began = Date.now();
+  const { snapshots } = distributionOf(cluster);
   call.progress.status("looking for a healthy member");
   const hosts = await reachSome(cluster);
   const lock = await takeLock(cluster.name, `snapshot ${request.name}`, hosts);
   try {
     const { host, facts, members } = await chooseMember(cluster, hosts);
-    refuseReserved(request.name, facts);
+    refuseReserved(cluster, request.name, facts);
     call.progress.status(`${host.name}: saving a snapshot`);
     const guarded = lock.guard(host);
-    const saved = await saveSnapshot(guarded, facts, cluster, members, request.name);
+    const saved = await snapshots.save(guarded, facts, cluster, members, request.name);
     const locations = [formatLocation({ kind: "file", server: host.name, path: saved.path })];
     if (request.s3 !== undefined) {
       call.progress.status(`${host.name}: uploading ${saved.name}`);
@@ -66,7 +64,7 @@ export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, c
       locations,
       sizeBytes: saved.sizeBytes,
       sha256: saved.sha256,
-      ...(await describeSnapshot(host, facts, saved.path)),
+      ...(await snapshots.describe(host, facts, saved.path)),
       etcdVersion: facts.etcdVersion,
       server: host.name,
       takenAt: saved.takenAt,
@@ -108,8 +106,8 @@ export async function deleteSnapshot(
 }
 
 /** The scheduled backups prune what is named like theirs, and a restore passes over what is named like its own. */
-function refuseReserved(name: string, facts: EtcdFacts): void {
-  const scheduled = backupSetting(facts, "snapshot_name") ?? "etcd-snapshot";
+function refuseReserved(cluster: Cluster, name: string, facts: ServerFacts): void {
+  const scheduled = distributionOf(cluster).snapshots.scheduledName(facts);
   const taken = [scheduled, `${SAFETY_PREFIX}`.replace(/-$/, "")].find(
     (base) => name === base || name.startsWith(`${base}-`),
   );
@@ -152,11 +150,12 @@ async function reachSome(cluster: Cluster): Promise<ReachedHosts> {
 async function chooseMember(
   cluster: Cluster,
   hosts: ReachedHosts,
-): Promise<{ host: ConnectedHost; facts: EtcdFacts; members: Members }> {
-  const servers = await Promise.all([...hosts.values()].map((host) => inspect(host, cluster)));
-  const members = membersOf(cluster, servers, hosts);
+): Promise<{ host: ConnectedHost; facts: ServerFacts; members: Members }> {
+  const distribution = distributionOf(cluster);
+  const servers = await Promise.all([...hosts.values()].map((host) => distribution.inspect(host, cluster)));
+  const members = distribution.members(cluster, servers, hosts);
   const status = await members.look();
-  const rank = (facts: EtcdFacts): number => {
+  const rank = (facts: ServerFacts): number => {
     const look = status.get(facts.server);
     if (look === undefined || look.isLearner || look.leaderId === "0") return 0;
     return look.memberId === look.leaderId ? 1 : 2;
@@ -196,7 +195,7 @@ async function storesOf(
       if (server === undefined) continue;
       const hosts = new Map([[server.name, await reachServer(cluster, server)]]);
       stores.push({
-        store: directoryStore(hosts, server.name, snapshotDirectory(cluster.name)),
+        store: directoryStore(hosts, server.name, posix.dirname(location.path)),
         name: snapshot.fileName,
       });
     }

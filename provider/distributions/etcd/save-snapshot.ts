@@ -4,11 +4,9 @@ import { serverDirectory } from "../../plan/server-directory";
 import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
 import type { Host } from "../../transport/host";
 import { type Command, sh } from "../../transport/shell";
+import { SAFETY_PREFIX } from "../distribution";
 import type { EtcdFacts } from "./facts";
 import type { Members } from "./members";
-
-/** Snapshots that a restore takes of what it replaces. Never pruned, never `latest`. */
-export const SAFETY_PREFIX = "safety-";
 
 export interface SavedFile {
   readonly name: string;

@@ -1,0 +1,36 @@
+import { script, sh } from "../../transport/shell";
+import type { Distribution } from "../distribution";
+import { backupDirectory, backupSetting } from "./backup-settings";
+import { scheduledBackups } from "./backups";
+import { finishServer } from "./finish-server";
+import { inspect } from "./inspect";
+import { membersOf } from "./members";
+import { restorePlaces, resumeBackups, workDirectory } from "./restore-scripts";
+import { restoreStages, settle } from "./restore-stages";
+import { saveSnapshot, snapshotDirectory } from "./save-snapshot";
+import { describeSnapshot } from "./snapshot-status";
+
+/** etcd as a systemd unit. */
+export const etcd: Distribution = {
+  name: "etcd",
+  inspect: (host, cluster) => inspect(host, cluster),
+  members: membersOf,
+  backups: scheduledBackups,
+  snapshots: {
+    directories: (cluster, facts) => {
+      const ours = snapshotDirectory(cluster.name);
+      return [ours, ...backupDirectory(facts).filter((directory) => directory !== ours)];
+    },
+    save: saveSnapshot,
+    describe: describeSnapshot,
+    scheduledName: (facts) => backupSetting(facts, "snapshot_name") ?? "etcd-snapshot",
+  },
+  restores: {
+    stages: restoreStages,
+    settle,
+    places: restorePlaces,
+    workDirectory,
+    finish: finishServer,
+    leave: (cluster, places) => script(resumeBackups(cluster, places), sh`rm -rf ${places.work}`),
+  },
+};
