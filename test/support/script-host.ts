@@ -21,11 +21,14 @@ export function scriptHost(name = "s1", shell: readonly [string, ...string[]] = 
   const root = mkdtempSync(join(tmpdir(), "script-host-"));
   const bin = join(root, "bin");
   mkdirSync(bin);
+  const places = [
+    ["/etc/systemd/system", join(root, "units")],
+    ["/var/lib/etcd-backup", join(root, "state")],
+    ["/proc/net", join(root, "net")],
+  ] as const;
+  const asThere = (text: string): string => places.reduce((all, [there, here]) => all.replaceAll(here, there), text);
   const execute = ({ text }: Command, { stdin = "" }: CommandOptions = {}): Promise<CommandResult> => {
-    const moved = text
-      .replaceAll("/etc/systemd/system", join(root, "units"))
-      .replaceAll("/var/lib/etcd-backup", join(root, "state"))
-      .replaceAll("/proc/net", join(root, "net"));
+    const moved = places.reduce((all, [there, here]) => all.replaceAll(there, here), text);
     const [program, ...words] = shell;
     const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, LC_ALL: "C", ROOT: root };
     const child = spawn(program, [...words, "-c", moved], { env, stdio: ["pipe", "pipe", "pipe"] });
@@ -36,7 +39,7 @@ export function scriptHost(name = "s1", shell: readonly [string, ...string[]] = 
     return new Promise((resolve, reject) => {
       child.on("error", reject);
       child.on("close", (code) => {
-        if (code === 0) resolve({ stdout, stderr });
+        if (code === 0) resolve({ stdout: asThere(stdout), stderr: asThere(stderr) });
         else reject(new CommandError("a script", { host: name, exitCode: code ?? undefined, stderr }));
       });
     });

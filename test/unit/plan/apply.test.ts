@@ -265,8 +265,7 @@ function restore({ stop = pause, start = pause, serve = pause, verify = pause, s
 
 function withoutUndoOfWaits(one: Step): Step {
   if (one.gate !== true) return one;
-  const { undo: _, ...rest } = one;
-  return rest;
+  return Object.fromEntries(Object.entries(one).filter(([name]) => name !== "undo")) as unknown as Step;
 }
 
 function journal(): Journal {
