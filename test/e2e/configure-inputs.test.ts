@@ -129,7 +129,13 @@ describe("what cannot work is refused by name before anything is changed", () =>
   const settings = { schedule: `30 ${hour} * * *`, retention: 8, snapshotName: "etcd-snapshot", enabled: true };
   let records: readonly { stop(): Promise<string> }[];
   let before: readonly string[];
+  let stored: readonly string[];
 
+  // What begins with a dot is the gateway's own.
+  const objects = (): readonly string[] =>
+    readdirSync(join(etcdLab.s3.dir, "etcd-backups"), { recursive: true, encoding: "utf8" }).filter(
+      (name) => !name.startsWith("."),
+    );
   const everywhere = (script: string): Promise<readonly string[]> =>
     Promise.all(etcdLab.lab.machines.map((machine) => machine.exec(script)));
   const FILES =
@@ -139,6 +145,7 @@ describe("what cannot work is refused by name before anything is changed", () =>
     const { lab } = etcdLab;
     await lab.machine("s2").addOperator({ password: "right-password", sudo: "with password" });
     before = await everywhere(FILES);
+    stored = objects();
     records = await Promise.all(lab.machines.map((machine) => machine.record()));
   });
 
@@ -160,7 +167,7 @@ describe("what cannot work is refused by name before anything is changed", () =>
     const host = `${etcdLab.lab.network.prefix}.250`;
     await expect(configure(withSecond({ host, dialErrorLimit: 0, perDialTimeout: 4 }))).rejects.toMatchObject({
       code: "HOST_UNREACHABLE",
-      message: expect.stringMatching(/^s2: .*\n(.*\n)*.*[Nn]othing was changed/) as string,
+      message: expect.stringMatching(/^s2: [^]*[Nn]othing was changed/) as string,
     });
   });
 
@@ -168,7 +175,7 @@ describe("what cannot work is refused by name before anything is changed", () =>
     const { privateKey } = await createSshKey(join(etcdLab.lab.directory, "other-key"), "ed25519", "other");
     await expect(configure(withSecond({ privateKey }))).rejects.toMatchObject({
       code: "AUTH_REJECTED",
-      message: expect.stringMatching(/^s2: .*\n(.*\n)*.*[Nn]othing was changed/) as string,
+      message: expect.stringMatching(/^s2: [^]*[Nn]othing was changed/) as string,
     });
   });
 
@@ -176,7 +183,7 @@ describe("what cannot work is refused by name before anything is changed", () =>
     const refused = configure(withSecond({ user: "operator", sudoPassword: "wrong-password" }));
     await expect(refused).rejects.toMatchObject({
       code: "SUDO_REFUSED",
-      message: expect.stringMatching(/^s2: .*\n(.*\n)*.*[Nn]othing was changed/) as string,
+      message: expect.stringMatching(/^s2: [^]*[Nn]othing was changed/) as string,
     });
     await expect(refused).rejects.not.toThrow("wrong-password");
   });
@@ -184,7 +191,7 @@ describe("what cannot work is refused by name before anything is changed", () =>
   test("a certificate that is missing", async () => {
     await expect(configure((cluster) => ({ ...cluster, cacert: "/etc/etcd/pki/none.crt" }))).rejects.toMatchObject({
       code: "SETTING_NOT_FOUND",
-      message: expect.stringMatching(/^s\d: .*\/etc\/etcd\/pki\/none\.crt.*\n.*Nothing was changed/) as string,
+      message: expect.stringMatching(/^s\d: .*\/etc\/etcd\/pki\/none\.crt[^]*[Nn]othing was changed/) as string,
     });
   });
 
@@ -213,7 +220,7 @@ describe("what cannot work is refused by name before anything is changed", () =>
     try {
       await expect(configure(asItIs)).rejects.toMatchObject({
         code: "TOOL_MISSING",
-        message: expect.stringMatching(/^s2: .*curl.*\n.*Nothing was changed/) as string,
+        message: expect.stringMatching(/^s2: .*curl[^]*[Nn]othing was changed/) as string,
       });
     } finally {
       await s2.exec("mv /usr/bin/curl.away /usr/bin/curl");
@@ -226,9 +233,7 @@ describe("what cannot work is refused by name before anything is changed", () =>
     expect(execs).toMatch(/execve\("[^"]*\/systemctl", \["systemctl", "show"/);
     const changing = /execve\("[^"]*\/(mkdir|mktemp|mv|rm|chmod|install|tee)"|"systemctl", "(?!show|list|cat|is-)/;
     expect(execs.split("\n").filter((line) => changing.test(line))).toEqual([]);
-    // What begins with a dot is the gateway's own.
-    const objects = readdirSync(join(etcdLab.s3.dir, "etcd-backups")).filter((name) => !name.startsWith("."));
-    expect(objects).toEqual(["else"]);
+    expect(objects()).toEqual(stored);
   });
 });
 
