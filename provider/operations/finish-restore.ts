@@ -1,7 +1,9 @@
 import { distributionOf } from "../distributions";
 import { type EqualMembers, SAFETY_PREFIX } from "../distributions/distribution";
+import type { Cluster } from "../model";
 import type { Applied } from "../plan/apply";
 import type { Attempt, Journal } from "../plan/journal";
+import type { Hosts } from "../plan/plan";
 import { sh } from "../transport/shell";
 import type { ClusterLook } from "./look-at-cluster";
 import type { RestoreReport } from "./restore";
@@ -45,14 +47,22 @@ export async function finishRestore(
       await hosts.get(facts.server)?.run(restores.finish(cluster.name, JSON.stringify(marker), places));
     }),
   );
-  // After the servers: an API server may run on one of their machines, under a name of its own.
-  const etcd = new Set(look.servers.map((facts) => facts.server));
-  const others = [...hosts.values()].filter((host) => !etcd.has(host.name));
-  await Promise.all(
-    others.map((host) => host.run(sh`rm -rf ${restores.workDirectory(cluster.name, attempt.attempt)}`)),
-  );
+  await forgetElsewhere(cluster, look, hosts, attempt.attempt);
   await journal.close("done");
   return report;
+}
+
+/** What an attempt remembers on machines without etcd goes last: an API server may run on a server's machine, under a name of its own. */
+export async function forgetElsewhere(
+  cluster: Cluster,
+  look: ClusterLook,
+  hosts: Hosts,
+  attempt: string,
+): Promise<void> {
+  const etcd = new Set(look.servers.map((facts) => facts.server));
+  const others = [...hosts.values()].filter((host) => !etcd.has(host.name));
+  const work = distributionOf(cluster).restores.workDirectory(cluster.name, attempt);
+  await Promise.all(others.map((host) => host.run(sh`rm -rf ${work}`)));
 }
 
 /** What the attempt really left on the servers: a member that had lost its data left none aside, and was not saved. */

@@ -12,6 +12,7 @@ export interface ClusterLook {
   readonly members: Members;
   /** What each member says of itself; undefined for one that does not answer. */
   readonly status: ReadonlyMap<string, MemberLook | undefined>;
+  /** Whether most members know one leader. A leader that loses its quorum steps down within an election timeout, so no read has to wait for one. */
   readonly quorum: boolean;
   /** A restore that was begun here and not ended. */
   readonly open: OpenAttempt | undefined;
@@ -36,8 +37,18 @@ export async function lookAtCluster(cluster: Cluster): Promise<ClusterLook> {
     servers,
     members,
     status,
-    quorum: running && (await members.hasQuorum()),
+    quorum: knowsLeader(status) * 2 > servers.length,
     open: readOpenAttempt(servers.map((facts) => facts.journal)),
     marker: readMarker(servers.map((facts) => facts.marker)),
   };
+}
+
+/** How many members follow the leader that most follow. */
+function knowsLeader(status: ReadonlyMap<string, MemberLook | undefined>): number {
+  const followers = new Map<string, number>();
+  for (const look of status.values()) {
+    if (look !== undefined && look.leaderId !== "0")
+      followers.set(look.leaderId, (followers.get(look.leaderId) ?? 0) + 1);
+  }
+  return Math.max(0, ...followers.values());
 }

@@ -2,13 +2,13 @@ import { BackupError } from "../errors";
 import type { Cluster, S3Settings } from "../model";
 import { takeLock } from "../plan/lock";
 import type { Call } from "./call";
-import { findSnapshot, type FoundSnapshot } from "./find-snapshot";
+import { findSnapshot } from "./find-snapshot";
 import { type ClusterLook, lookAtCluster } from "./look-at-cluster";
 import { reachServer, type ReachedHosts } from "./reach";
 import { refuseFindings } from "./restore-findings";
 import { isDone, restoreIdentity } from "./restore-identity";
 import { runRestore } from "./run-restore";
-import { wasTakenHere } from "./taken-here";
+import { refuseTakenHere } from "./taken-here";
 
 export interface RestoreRequest {
   /** A location, a file name, or `latest`. */
@@ -71,18 +71,11 @@ async function findDone(
 ): Promise<RestoreReport | undefined> {
   if (request.snapshot === "latest" && isDone(look.marker, request, undefined)) return look.marker.report;
   const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look);
-  refuseTakenHere(snapshot);
+  refuseTakenHere(snapshot.title);
   const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
   if (isDone(look.marker, request, identity)) return look.marker.report;
   await refuseFindings(cluster, look, snapshot);
   return undefined;
-}
-
-function refuseTakenHere(snapshot: FoundSnapshot): void {
-  if (!wasTakenHere(snapshot.title)) return;
-  throw new BackupError("RESTORE_TO_NOW", `${snapshot.title} was taken by this very update: it would restore to now`, {
-    hint: "Name an older snapshot.",
-  });
 }
 
 /** The servers, and the machines whose API servers stop and start with them. */

@@ -2,15 +2,16 @@ import { distributionOf } from "../distributions";
 import { type Cluster, parseLocation } from "../model";
 import { applyPlan, putBack } from "../plan/apply";
 import { type Attempt, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
-import type { Hosts } from "../plan/plan";
+import type { Hosts, Plan, Stage } from "../plan/plan";
 import type { Call } from "./call";
 import { findSnapshot } from "./find-snapshot";
-import { finishRestore } from "./finish-restore";
+import { finishRestore, forgetElsewhere } from "./finish-restore";
 import { type ClusterLook, lookAtCluster } from "./look-at-cluster";
 import { highestRevision, nameAttempt, planRestore } from "./plan-restore";
 import type { RestoreReport, RestoreRequest } from "./restore";
 import { refuseFindings } from "./restore-findings";
 import { isDone, restoreIdentity } from "./restore-identity";
+import { refuseTakenHere } from "./taken-here";
 
 /** A restore under the cluster's lock. */
 export interface RestoreJob {
@@ -33,6 +34,7 @@ export async function runRestore(job: RestoreJob): Promise<RestoreReport> {
 async function beginRestore(job: RestoreJob, look: ClusterLook, journal: Journal): Promise<RestoreReport> {
   const { cluster, request, call, hosts } = job;
   const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look);
+  refuseTakenHere(snapshot.title);
   const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
   if (isDone(look.marker, request, identity)) return look.marker.report;
   await refuseFindings(cluster, look, snapshot);
@@ -69,7 +71,14 @@ async function endOpenAttempt(
   const forward = open.crossed || (crossing && (await plan.settle(hosts)) === "forward");
   if (!forward) {
     call.progress.info(`An earlier restore (${open.attempt}) was cut off; its servers are put back first.`);
-    await putBack(plan, plan.stages, hosts, journal, call.progress, new Error("an earlier attempt was cut off"));
+    await putBack(
+      plan,
+      begunStages(plan, look, open),
+      hosts,
+      journal,
+      call.progress,
+      new Error("an earlier attempt was cut off"),
+    );
     return undefined;
   }
   if (!open.crossed) await journal.crossed();
@@ -86,6 +95,14 @@ async function endOpenAttempt(
   return finishRestore(job, look, journal, open, { steps, proven: proven(), began });
 }
 
+/** What never began changed nothing: putting it back would stop servers for nothing. Journals of machines without etcd were not read. */
+function begunStages(plan: Plan, look: ClusterLook, open: OpenAttempt): readonly Stage[] {
+  const read = new Set(look.servers.map((facts) => facts.server));
+  return plan.stages
+    .map((stage) => stage.filter((step) => open.began.has(step.id) || !read.has(step.server)))
+    .filter((stage) => stage.length > 0);
+}
+
 async function isSameRestore({ cluster, request }: RestoreJob, look: ClusterLook, open: OpenAttempt): Promise<boolean> {
   // A latest that was begun is the one that is meant, whatever was saved since.
   if (request.snapshot === "latest") return true;
@@ -97,13 +114,20 @@ async function isSameRestore({ cluster, request }: RestoreJob, look: ClusterLook
   return restoreIdentity(cluster, location, request.triggers) === open.identity;
 }
 
-/** Leaves an attempt to another restore: what it paused runs again, what it set aside stays. */
+/** Leaves an attempt to another restore: what it paused or stopped runs again, what it set aside stays. */
 async function supersede({ cluster, hosts }: RestoreJob, look: ClusterLook, open: OpenAttempt): Promise<void> {
   const { restores } = distributionOf(cluster);
+  // Before the servers: an API server may run on one of their machines, where what is remembered goes away.
+  await Promise.all(
+    (cluster.apiServers ?? []).map(async (apiServer) =>
+      hosts.get(apiServer.name)?.run(restores.leaveApiServer(cluster.name, apiServer, open.attempt)),
+    ),
+  );
   await Promise.all(
     look.servers.map(async (facts) => {
       const places = restores.places(cluster.name, facts, open.attempt);
       await hosts.get(facts.server)?.run(restores.leave(cluster.name, places));
     }),
   );
+  await forgetElsewhere(cluster, look, hosts, open.attempt);
 }
