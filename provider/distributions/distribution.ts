@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../errors";
-import type { BackupSettings, Cluster, DistributionName } from "../model";
+import type { ApiServer, BackupSettings, Cluster, DistributionName } from "../model";
 import type { Hosts, Stage } from "../plan/plan";
 import type { ConnectedHost } from "../transport/connect";
 import type { Host, HostReader } from "../transport/host";
@@ -93,4 +93,6 @@ export interface Restores {
   finish(cluster: string, marker: string, places: RestorePlaces): Command;
   /** Ends an attempt on one server that another restore supersedes: backups run again, nothing is on record. */
   leave(cluster: string, places: RestorePlaces): Command;
+  /** The same on the machine of an API server: it runs again if it did before that attempt. */
+  leaveApiServer(cluster: string, apiServer: ApiServer, attempt: string): Command;
 }

@@ -5,8 +5,8 @@ import { scheduledBackups } from "./backups";
 import { finishServer } from "./finish-server";
 import { inspect } from "./inspect";
 import { membersOf } from "./members";
-import { restorePlaces, resumeBackups, workDirectory } from "./restore-scripts";
-import { restoreStages, settle } from "./restore-stages";
+import { restorePlaces, resumeBackups, startApiServer, workDirectory } from "./restore-scripts";
+import { API_SERVER_UNIT, restoreStages, settle } from "./restore-stages";
 import { saveSnapshot, snapshotDirectory } from "./save-snapshot";
 import { describeSnapshot } from "./snapshot-status";
 
@@ -32,5 +32,7 @@ export const etcd: Distribution = {
     workDirectory,
     finish: finishServer,
     leave: (cluster, places) => script(resumeBackups(cluster, places), sh`rm -rf ${places.work}`),
+    leaveApiServer: (cluster, { unit = API_SERVER_UNIT }, attempt) =>
+      startApiServer(unit, workDirectory(cluster, attempt)),
   },
 };

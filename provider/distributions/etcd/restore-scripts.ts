@@ -57,7 +57,11 @@ systemctl stop ${unit}`;
 }
 
 export function startApiServer(unit: string, work: string): Command {
-  return sh`[ "$(cat ${`${work}/api-server`} 2>/dev/null)" != active ] || systemctl start --no-block ${unit}`;
+  // One that kept failing, because etcd was down, was wanted all the same.
+  return sh`case "$(cat ${`${work}/api-server`} 2>/dev/null)" in
+'' | inactive | deactivating | unknown) ;;
+*) systemctl reset-failed ${unit} 2>/dev/null; systemctl start --no-block ${unit} ;;
+esac`;
 }
 
 /** Restores into a directory of its own while etcd still runs: what is wrong with file or tool shows before anything stops. */

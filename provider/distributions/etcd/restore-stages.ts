@@ -30,6 +30,8 @@ import { saveSafetySnapshot } from "./save-snapshot";
 
 const MINUTES = 60_000;
 
+export const API_SERVER_UNIT = "kube-apiserver.service";
+
 /** What a restore's stages are built from. */
 export interface RestoreStagesRequest {
   readonly cluster: Cluster;
@@ -75,7 +77,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
     title: string,
     build: (unit: string, work: string) => Omit<Step, "id" | "title" | "server">,
   ): Stage =>
-    (cluster.apiServers ?? []).map(({ name, unit = "kube-apiserver.service" }) => ({
+    (cluster.apiServers ?? []).map(({ name, unit = API_SERVER_UNIT }) => ({
       id: `${name}:${action}`,
       title,
       server: name,

@@ -150,14 +150,28 @@ describe("the scheduled backups", () => {
 });
 
 describe("an API server", () => {
-  test.each([
-    ["active", ["stop kube-apiserver.service", "start --no-block kube-apiserver.service"]],
-    ["inactive", ["stop kube-apiserver.service"]],
-  ])("that was %s is so afterwards", async (state, expected) => {
+  const course = async (state: string): Promise<string[]> => {
     answers("active", `${state}\n`);
     await host.run(stopApiServer("kube-apiserver.service", places.work));
     await host.run(startApiServer("kube-apiserver.service", places.work));
-    expect(told()).toEqual(expected);
+    return told();
+  };
+
+  test("that was off stays off", async () => {
+    expect(await course("inactive")).toEqual(["stop kube-apiserver.service"]);
+  });
+
+  test.each(["active", "activating", "failed"])(
+    "that was %s, because etcd was down or not, is started",
+    async (state) => {
+      const restarted = ["reset-failed kube-apiserver.service", "start --no-block kube-apiserver.service"];
+      expect(await course(state)).toEqual(["stop kube-apiserver.service", ...restarted]);
+    },
+  );
+
+  test("that was never stopped is not started", async () => {
+    await host.run(startApiServer("kube-apiserver.service", places.work));
+    expect(told()).toEqual([]);
   });
 });
 
