@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ErrorCode } from "../../provider/errors";
 import type { Cluster } from "../../provider/model";
 import { configureBackups } from "../../provider/operations/configure-backups";
 import { previewRestore } from "../../provider/operations/preview-restore";
@@ -30,14 +31,23 @@ afterAll(async () => {
   await etcdLab.lab.down();
 });
 
+interface Refusal {
+  readonly title: string;
+  readonly request: () => Partial<RestoreRequest>;
+  readonly cluster?: (cluster: Cluster) => Cluster;
+  readonly code: ErrorCode;
+  /** What the error tells beside its code. */
+  readonly says: () => string;
+}
+
 describe("refused, and nothing on any server was touched", () => {
   const s3 = (name: string): string => `s3://etcd-backups/demo/${name}`;
-  test.each([
+  test.each<Refusal>([
     {
       title: "an object that is not there, with the names of those that are",
       request: () => ({ snapshot: s3("no-such.db") }),
       code: "SNAPSHOT_NOT_FOUND",
-      says: () => snapshot,
+      says: (): string => snapshot,
     },
     {
       title: "an object that is empty",
@@ -66,7 +76,7 @@ describe("refused, and nothing on any server was touched", () => {
       title: "a file name that no server has",
       request: () => ({ snapshot: "nowhere.db", s3: undefined }),
       code: "SNAPSHOT_NOT_FOUND",
-      says: () => snapshot,
+      says: (): string => snapshot,
     },
     {
       title: "a bucket that is not there",
@@ -194,6 +204,9 @@ test("latest is the newest that is whole, and never what a restore saved first",
   object(`safety-20990101T000000Z-s1-${now + 200}.db`, (whole) => whole);
   object(`notes-${now + 300}.txt`, () => Buffer.from("not a snapshot"));
   const newest = object(`etcd-snapshot-s3-${now + 50}.db`, (whole) => whole);
+  const older = object(`etcd-snapshot-s3-${now - 5000}.db`, (whole) => whole);
+  const later = new Date((now + 400) * 1000);
+  utimesSync(join(etcdLab.s3.dir, "etcd-backups/demo", older), later, later);
   const preview = await previewRestore(cluster, request({ snapshot: "latest" }), call);
   expect(preview).toMatchObject({ snapshot: `s3://etcd-backups/demo/${newest}`, refusals: [], done: false });
 });
@@ -223,7 +236,6 @@ function object(name: string, make: (whole: Buffer) => Buffer): string {
 function flipByte(path: string): void {
   const bytes = readFileSync(path);
   bytes[8192] = (bytes[8192] ?? 0) ^ 0x40;
-  truncateSync(path);
   writeFileSync(path, bytes);
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { BackupError } from "../../provider/errors";
+import { BackupError } from "../../provider/errors";
 import { snapshot as lifecycle, type SnapshotState } from "../../provider/lifecycle/snapshot";
 import { parseLocation } from "../../provider/model";
 import { type TakenSnapshot, takeSnapshot } from "../../provider/operations/take-snapshot";
@@ -82,8 +82,17 @@ printf '%s\\n' some-token $((now + 60)) $now 'ops@bastion 4711 -' 'snapshot nigh
   await s2.exec("rm /var/lib/etcd-backup/demo/lease");
   // What was taken on s1 before s2 refused was given back.
   await expect(takeSnapshot(cluster, { name: "in-time" }, call)).resolves.toMatchObject({
-    etcdVersion: expect.any(String),
+    sizeBytes: expect.any(Number) as number,
   });
+});
+
+test("one that cannot be uploaded fails, and says where it is all the same", async () => {
+  const { cluster, s3Settings } = etcdLab;
+  const nowhere = { ...s3Settings, bucket: "no-such-bucket" };
+  const failed = await refusalOf(takeSnapshot(cluster, { name: "homeless", s3: nowhere }, call));
+  expect(failed.code).toBe("BUCKET_NOT_FOUND");
+  const [, server = "", path = ""] = /file:\/\/(s\d)(\/\S+\.db)/.exec(failed.message) ?? [];
+  expect(statSync(etcdLab.lab.machine(server).root + path).size % 512).toBe(32);
 });
 
 describe("as a resource", () => {
@@ -160,12 +169,19 @@ test("no member that can be saved: refused, with the command that shows why", as
       machine.exec("systemctl kill --signal=KILL etcd.service; systemctl stop etcd.service"),
     ),
   );
-  const refused = (await takeSnapshot(cluster, { name: "of-nothing" }, call).catch(
-    (error: unknown) => error,
-  )) as BackupError;
+  const refused = await refusalOf(takeSnapshot(cluster, { name: "of-nothing" }, call));
   expect(refused).toMatchObject({ code: "CLUSTER_UNHEALTHY" });
   expect(refused.hint).toContain("etcdctl endpoint status");
 });
+
+async function refusalOf(work: Promise<unknown>): Promise<BackupError> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (error instanceof BackupError) return error;
+  throw new Error("it was not refused", { cause: error });
+}
 
 /** The copy on its server, as seen from here. */
 function fileOf(taken: TakenSnapshot): string {
