@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect as connectSocket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -316,6 +317,24 @@ describe("credentials", () => {
       expect(String(error)).not.toContain(privateKey);
     }
     expect(server.dials()).toBe(0);
+  });
+
+  test("an agent signs, whether it is named or the environment's", async () => {
+    const socket = join(folder, "agent");
+    const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
+    try {
+      await until(() => existsSync(socket));
+      execFileSync("ssh-add", ["-q", "-"], { input: user.private, env: { ...process.env, SSH_AUTH_SOCK: socket } });
+      const server = await start();
+      const named = await connect("s1", { ...addressOf(server), agentSocketPath: socket });
+      expect((await named.query(sh`echo in`)).stdout).toBe("in\n");
+      await closeConnections();
+      process.env["SSH_AUTH_SOCK"] = socket;
+      expect((await (await connect("s1", addressOf(server))).query(sh`echo in`)).stdout).toBe("in\n");
+    } finally {
+      delete process.env["SSH_AUTH_SOCK"];
+      agent.kill();
+    }
   });
 
   test("carriage returns and a lost last line end do not spoil a key", async () => {

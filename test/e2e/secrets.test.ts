@@ -9,9 +9,9 @@ let etcdLab: EtcdLab;
 let program: EtcdProgram;
 /** Everything that was started on the machines and, by `pulumi`, on this one: programs with arguments and environment. */
 let onServers: string;
-let onRunner: string;
+let onRunner = "";
 /** Pulumi's output together with its debug log. */
-let printed: string;
+let printed = "";
 
 beforeAll(async () => {
   etcdLab = await startEtcdLab({ machines: ["s1", "s2"], etcd: { rootPassword: etcdPassword } });
@@ -20,24 +20,17 @@ beforeAll(async () => {
     await machine.addOperator({ password: sudoPassword, sudo: "with password" });
     await machine.exec("touch /root/before");
   }
-  program = await createEtcdProgram(
-    etcdLab,
-    `const secured = etcd({ ...cluster, username: "root", password: pulumi.secret("${etcdPassword}"),
-       connection: { ...cluster.connection, user: "operator", sudoPassword: pulumi.secret("${sudoPassword}") } });
-     const backups = new BackupConfig("demo", { cluster: secured, schedule: "30 3 * * *", s3 });
-     new Snapshot("by-hand", { cluster: secured, s3: backups.s3 });`,
-  );
+  program = await createEtcdProgram(etcdLab, resources(""));
   const records = await Promise.all(lab.machines.map((machine) => machine.record()));
-  const trace = join(program.directory, "..", "runner.strace");
-  const log = ["--logtostderr", "--logflow", "-v=9"];
-  const { code, stdout, stderr } = await program.run(["up", "--yes", "--skip-preview", ...log], {
-    env: { PATH: `${tracer(trace)}:${program.env["PATH"] ?? ""}` },
-  });
-  if (code !== 0) throw new Error(stderr.slice(-3000));
+  await tracedUp();
+  program.write(
+    resources(
+      `new SnapshotRestore("restore", { cluster: secured, s3, snapshot: "${await program.output("location")}" });`,
+    ),
+  );
+  await tracedUp();
   await Promise.all(lab.machines.map((machine) => machine.exec("systemctl start etcd-backup-demo.service")));
   onServers = (await Promise.all(records.map((record) => record.stop()))).join("\n");
-  onRunner = readFileSync(trace, "utf8");
-  printed = stdout + stderr;
 });
 afterAll(() => etcdLab.lab.down());
 
@@ -55,10 +48,11 @@ test("nor of one on the machine that Pulumi runs on", () => {
 
 test("no secret is in Pulumi's output, nor in its debug log but where the engine writes down what it sends and receives", () => {
   expect(printed).toContain("BackupConfig demo created");
+  expect(printed).toContain("SnapshotRestore restore created");
   expect(printed).toMatch(/"level":"INFO".*"v":9/);
   // There it shows every secret input of every resource, of whatever provider.
   const engines =
-    /"msg":"(eventSink::Debug\(<{%reset%}>)?((Unm|M)arshaling property for RPC|Planner decided to|RegisterResource RPC finished)/;
+    /"msg":"(eventSink::Debug\(<{%reset%}>)?((Unm|M)arshaling property for RPC|Planner decided (not )?to|RegisterResource RPC finished)/;
   const [dumped, others] = [true, false].map((wanted) =>
     printed
       .split("\n")
@@ -106,6 +100,26 @@ rm /run/secrets`,
   }
 });
 
+/** Backups, a snapshot to S3 and, in a second update, a restore from it: whatever handles a secret. */
+function resources(restore: string): string {
+  return `const secured = etcd({ ...cluster, username: "root", password: pulumi.secret("${etcdPassword}"),
+     connection: { ...cluster.connection, user: "operator", sudoPassword: pulumi.secret("${sudoPassword}") } });
+   const backups = new BackupConfig("demo", { cluster: secured, schedule: "30 3 * * *", s3 });
+   exports.location = new Snapshot("by-hand", { cluster: secured, s3: backups.s3 }).location;
+   ${restore}`;
+}
+
+async function tracedUp(): Promise<void> {
+  const trace = join(program.directory, "..", "runner.strace");
+  const log = ["--logtostderr", "--logflow", "-v=9"];
+  const { code, stdout, stderr } = await program.run(["up", "--yes", "--skip-preview", ...log], {
+    env: { PATH: `${tracer(trace)}:${program.env["PATH"] ?? ""}` },
+  });
+  if (code !== 0) throw new Error(stderr.slice(-3000));
+  onRunner += readFileSync(trace, "utf8");
+  printed += stdout + stderr;
+}
+
 /** What must not be seen, in every spelling that it travels in. */
 function secrets(): Readonly<Record<string, string>> {
   const { lab, s3 } = etcdLab;
@@ -129,7 +143,7 @@ function secretsIn(text: string): readonly string[] {
 /** A folder for PATH whose `pulumi` is the real one, with every program that it starts recorded in `file`. */
 function tracer(file: string): string {
   const folder = join(program.directory, "..", "traced");
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   const words = `strace -f -qq --seccomp-bpf -v -s 65535 -e trace=execve -e signal=none -o '${file}'`;
   writeFileSync(join(folder, "pulumi"), `#!/bin/sh\nPATH=\${PATH#*:}\nexec ${words} pulumi "$@"\n`);
   chmodSync(join(folder, "pulumi"), 0o755);
