@@ -3,6 +3,7 @@ import type { Finding, ServerFacts } from "../distributions/distribution";
 import { serverDirectory } from "../plan/server-directory";
 import type { Cluster } from "../model";
 import { sh } from "../transport/shell";
+import { reachServer } from "./reach";
 import type { FoundSnapshot } from "./find-snapshot";
 import type { ClusterLook } from "./look-at-cluster";
 
@@ -29,7 +30,21 @@ export async function restoreFindings(
       ...(await spaceFindings(cluster, facts, look, snapshot)),
     ]),
   );
-  return [...perServer.flat(), ...nameFindings(look)];
+  return [...perServer.flat(), ...nameFindings(look), ...(await apiServerFindings(cluster))];
+}
+
+/** An API server that cannot be stopped would be found out when the restore has begun. */
+async function apiServerFindings(cluster: Cluster): Promise<Finding[]> {
+  const found = await Promise.all(
+    (cluster.apiServers ?? []).map(async (server): Promise<Finding[]> => {
+      const { name, unit = "kube-apiserver.service" } = server;
+      const host = await reachServer(cluster, server);
+      const { stdout } = await host.query(sh`systemctl cat ${unit} >/dev/null 2>&1 || echo missing`);
+      if (stdout === "") return [];
+      return [{ code: "SETTING_NOT_FOUND", text: `${name}: there is no unit ${unit}; give the API server's \`unit\`` }];
+    }),
+  );
+  return found.flat();
 }
 
 function toolFindings(facts: ServerFacts, snapshot: FoundSnapshot): Finding[] {

@@ -99,6 +99,7 @@ function saveScript(facts: EtcdFacts, etcdctl: string, username: string | undefi
   f=${path}
   umask 077
   mkdir -p "$(dirname "$f")" || exit 1
+  [ ! -e "$f" ] || { echo "$f is there already: another snapshot has the same name and second" >&2; exit 1; }
   trap 'rm -f "$f.saving" "$f.saving.part"' EXIT
   ETCDCTL_API=3 ${etcdctl} ${flags} snapshot save "$f.saving" >&2 && chmod 600 "$f.saving" && mv "$f.saving" "$f" && { sync "$f" 2>/dev/null || sync; }
 )`;
