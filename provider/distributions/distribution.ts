@@ -19,6 +19,9 @@ export type ServerFacts = EtcdFacts;
 /** Snapshots that a restore takes of what it replaces. Never pruned, never `latest`. */
 export const SAFETY_PREFIX = "safety-";
 
+/** The systemd unit of an API server whose unit is not given. */
+export const API_SERVER_UNIT = "kube-apiserver.service";
+
 /** Everything this package has to know about one way of running etcd. */
 export interface Distribution {
   readonly name: DistributionName;

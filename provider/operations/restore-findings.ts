@@ -1,5 +1,5 @@
 import { BackupError } from "../errors";
-import type { Finding, ServerFacts } from "../distributions/distribution";
+import { API_SERVER_UNIT, type Finding, type ServerFacts } from "../distributions/distribution";
 import { serverDirectory } from "../plan/server-directory";
 import type { Cluster } from "../model";
 import { sh } from "../transport/shell";
@@ -37,7 +37,7 @@ export async function restoreFindings(
 async function apiServerFindings(cluster: Cluster): Promise<Finding[]> {
   const found = await Promise.all(
     (cluster.apiServers ?? []).map(async (server): Promise<Finding[]> => {
-      const { name, unit = "kube-apiserver.service" } = server;
+      const { name, unit = API_SERVER_UNIT } = server;
       const host = await reachServer(cluster, server);
       const { stdout } = await host.query(sh`systemctl cat ${unit} >/dev/null 2>&1 || echo missing`);
       if (stdout === "") return [];

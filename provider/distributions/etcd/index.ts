@@ -1,12 +1,12 @@
 import { script, sh } from "../../transport/shell";
-import type { Distribution } from "../distribution";
+import { API_SERVER_UNIT, type Distribution } from "../distribution";
 import { backupDirectory, backupSetting } from "./backup-settings";
 import { scheduledBackups } from "./backups";
 import { finishServer } from "./finish-server";
 import { inspect } from "./inspect";
 import { membersOf } from "./members";
 import { restorePlaces, resumeBackups, startApiServer, workDirectory } from "./restore-scripts";
-import { API_SERVER_UNIT, restoreStages, settle } from "./restore-stages";
+import { restoreStages, settle } from "./restore-stages";
 import { saveSnapshot, snapshotDirectory } from "./save-snapshot";
 import { describeSnapshot } from "./snapshot-status";
 

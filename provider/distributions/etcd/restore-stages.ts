@@ -25,12 +25,11 @@ import {
   swapData,
   workDirectory,
 } from "./restore-scripts";
+import { API_SERVER_UNIT } from "../distribution";
 import type { EqualMembers, Members } from "./members";
 import { saveSafetySnapshot } from "./save-snapshot";
 
 const MINUTES = 60_000;
-
-export const API_SERVER_UNIT = "kube-apiserver.service";
 
 /** What a restore's stages are built from. */
 export interface RestoreStagesRequest {
