@@ -104,6 +104,18 @@ test("data set aside by the same attempt is never overwritten", async () => {
   expect(contents(places.aside)).toEqual(["old"]);
 });
 
+test("data that came after everything was put back is nobody's to move", async () => {
+  const { facts, places } = lay({ title: "", dataDir: "etcd", lost: true });
+  await host.run(swapData(facts, places));
+  await host.run(swapBack(facts, places));
+  await host.run(removePrepared(places));
+  fill(facts.member.dataDir, "joined again");
+  const joined = tree();
+  await host.run(swapBack(facts, places));
+  await host.run(removePrepared(places));
+  expect(tree()).toEqual(joined);
+});
+
 test("a swap with nothing prepared and nothing there fails", async () => {
   const { facts, places } = lay({ title: "", dataDir: "etcd", lost: true });
   rmSync(places.prepared, { recursive: true });
