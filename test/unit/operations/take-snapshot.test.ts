@@ -167,7 +167,7 @@ function reachable(...names: readonly string[]): void {
       if (command.text.includes("=certificate")) return Promise.resolve({ stdout: "", stderr: "" });
       return host.query(command, options);
     };
-    return Promise.resolve({ ...host, query } as connecting.ConnectedHost);
+    return Promise.resolve({ ...host, query } as unknown as connecting.ConnectedHost);
   });
 }
 
