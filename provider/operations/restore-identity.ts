@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { BackupError } from "../errors";
 import type { Cluster } from "../model";
 import type { RestoreReport, RestoreRequest } from "./restore";
 
@@ -23,13 +24,18 @@ export function triggersKey(request: RestoreRequest): string {
   return JSON.stringify(request.triggers);
 }
 
-/** The last completed restore that the servers remember; undefined when none does. */
+/**
+ * The last completed restore that the servers remember; undefined when none does. What cannot be read is no answer: a
+ * restore that was done must not be done again because its record was damaged.
+ */
 export function readMarker(texts: readonly string[]): RestoreMarker | undefined {
-  const markers = texts.flatMap((text): RestoreMarker[] => {
-    if (text.trim() === "") return [];
-    const marker: unknown = JSON.parse(text);
-    return isMarker(marker) ? [marker] : [];
-  });
+  const written = texts.filter((text) => text.trim() !== "");
+  const markers = written.flatMap(parseMarker);
+  if (markers.length === 0 && written.length > 0) {
+    throw new BackupError("RESTORE_IN_PROGRESS", "the record of the last restore cannot be read on any server", {
+      hint: "Look at restored.json in /var/lib/etcd-backup/<cluster> on each server. Where nothing is to be kept of it, remove it.",
+    });
+  }
   return markers.sort((a, b) => b.report.restoredAt.localeCompare(a.report.restoredAt))[0];
 }
 
@@ -47,6 +53,13 @@ export function isDone(
   return marker.requested === request.snapshot && marker.triggers === triggersKey(request);
 }
 
-function isMarker(value: unknown): value is RestoreMarker {
-  return typeof value === "object" && value !== null && "identity" in value && "report" in value;
+function parseMarker(text: string): RestoreMarker[] {
+  try {
+    const marker: unknown = JSON.parse(text);
+    return typeof marker === "object" && marker !== null && "identity" in marker && "report" in marker
+      ? [marker as RestoreMarker]
+      : [];
+  } catch {
+    return [];
+  }
 }

@@ -1,6 +1,6 @@
 import { distributionOf } from "../distributions";
 import { type Cluster, parseLocation } from "../model";
-import { applyPlan, putBack } from "../plan/apply";
+import { applyPlan, putBack, settle } from "../plan/apply";
 import { type Attempt, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
 import type { Hosts, Plan, Stage } from "../plan/plan";
 import type { Call } from "./call";
@@ -67,18 +67,12 @@ async function endOpenAttempt(
     snapshot: undefined,
     deadline: call.deadline,
   });
+  const cutOff = new Error("an earlier attempt was cut off");
   const crossing = plan.stages.flat().some((step) => step.pointOfNoReturn === "crossing" && open.began.has(step.id));
-  const forward = open.crossed || (crossing && (await plan.settle(hosts)) === "forward");
+  const forward = open.crossed || (crossing && (await settle(plan, hosts, cutOff)) === "forward");
   if (!forward) {
     call.progress.info(`An earlier restore (${open.attempt}) was cut off; its servers are put back first.`);
-    await putBack(
-      plan,
-      begunStages(plan, look, open),
-      hosts,
-      journal,
-      call.progress,
-      new Error("an earlier attempt was cut off"),
-    );
+    await putBack(plan, begunStages(plan, look, open), hosts, journal, call.progress, cutOff);
     return undefined;
   }
   if (!open.crossed) await journal.crossed();

@@ -58,9 +58,7 @@ export async function applyPlan(
     const failed = due.filter((_, at) => results[at]?.status === "rejected").map((step) => step.id);
     const cause =
       failures.length === 1 ? first : new AggregateError(failures, failures.map((e) => e.message).join("\n"));
-    // Whoever has the lock now decides: not even putting back is ours any more.
-    const lost = failures.find((failure) => hasCode(failure, "LOCK_LOST"));
-    if (lost !== undefined) throw lost;
+    refuseLostLock(failures);
     if (crossed || (isCrossing(plan.stages.slice(0, index + 1)) && (await settle(plan, hosts, cause)) === "forward")) {
       if (!crossed) await journal.crossed();
       throw interrupted(plan, failed, cause);
@@ -91,8 +89,10 @@ export async function putBack(
         journal.note(step.server, "undone", step.id);
       }),
     );
-    const failure = results.find((result) => result.status === "rejected");
-    if (failure !== undefined) throw notPutBack(plan, cause, asError(failure.reason));
+    const failures = results.flatMap((result) => (result.status === "rejected" ? [asError(result.reason)] : []));
+    refuseLostLock(failures);
+    const [failure] = failures;
+    if (failure !== undefined) throw notPutBack(plan, cause, failure);
   }
   await plan.proveUntouched(hosts).catch((error: unknown) => {
     throw notPutBack(plan, cause, asError(error));
@@ -100,7 +100,8 @@ export async function putBack(
   await journal.close("abandoned");
 }
 
-async function settle(plan: Plan, hosts: Hosts, cause: Error): Promise<"forward" | "back"> {
+/** Decides which way an attempt that was crossing can go. */
+export async function settle(plan: Plan, hosts: Hosts, cause: Error): Promise<"forward" | "back"> {
   // What cannot be told is not put back: going back could lose writes, going on cannot.
   return await plan.settle(hosts).catch((error: unknown) => {
     if (hasCode(error, "LOCK_LOST")) throw error;
@@ -110,6 +111,12 @@ async function settle(plan: Plan, hosts: Hosts, cause: Error): Promise<"forward"
       new AggregateError([cause, error], `${cause.message}\n${asError(error).message}`),
     );
   });
+}
+
+/** Whoever has the lock now decides: not even putting back is ours any more. */
+function refuseLostLock(failures: readonly Error[]): void {
+  const lost = failures.find((failure) => hasCode(failure, "LOCK_LOST"));
+  if (lost !== undefined) throw lost;
 }
 
 function isCrossing(stages: readonly Stage[]): boolean {

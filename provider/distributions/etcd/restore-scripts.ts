@@ -100,7 +100,7 @@ const BUMP = 1_000_000_000;
 
 /** Sets the flags that raise the revision beyond what any client has seen. Every member computes the same from the same file. */
 function bumpFlags(tool: string, snapshot: string, beyond: number): Command {
-  return sh`revision=$(${tool} snapshot status ${snapshot} --write-out=json 2>/dev/null | sed -n 's/.*"revision":\s*\([0-9]*\).*/\1/p')
+  return sh`revision=$(${tool} snapshot status ${snapshot} --write-out=json 2>/dev/null | sed -n 's/.*"revision":[[:space:]]*\([0-9]*\).*/\1/p')
 [ -n "$revision" ] || { echo 'the snapshot does not say its revision' >&2; exit 1; }
 bump=${BUMP}
 [ "$revision" -ge ${beyond} ] || bump=$((bump + ${beyond} - revision))
