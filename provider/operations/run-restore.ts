@@ -68,8 +68,11 @@ async function endOpenAttempt(
     deadline: call.deadline,
   });
   const cutOff = new Error("an earlier attempt was cut off");
-  const crossing = plan.stages.flat().some((step) => step.pointOfNoReturn === "crossing" && open.began.has(step.id));
-  const forward = open.crossed || (crossing && (await settle(plan, hosts, cutOff)) === "forward");
+  const starts = plan.stages.flat().filter((step) => step.pointOfNoReturn === "crossing");
+  const crossing = starts.some((step) => open.began.has(step.id));
+  // Decided once, and partly done: some servers have their old data in place by now, which looking again would start.
+  const goingBack = starts.some((step) => open.undone.has(step.id));
+  const forward = open.crossed || (crossing && !goingBack && (await settle(plan, hosts, cutOff)) === "forward");
   if (!forward) {
     call.progress.info(`An earlier restore (${open.attempt}) was cut off; its servers are put back first.`);
     await putBack(plan, begunStages(plan, look, open), hosts, journal, call.progress, cutOff);

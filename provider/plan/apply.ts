@@ -85,7 +85,7 @@ export async function putBack(
     progress.status(`putting back: ${stage[0]?.title ?? ""}`);
     const results = await Promise.allSettled(
       stage.map(async (step) => {
-        await step.undo?.(journal.hostFor(step.id, hostOf(step, hosts)));
+        await step.undo?.(journal.hostForUndo(hostOf(step, hosts)));
         journal.note(step.server, "undone", step.id);
       }),
     );

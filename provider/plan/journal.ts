@@ -33,6 +33,8 @@ export interface Attempt {
 export interface OpenAttempt extends Attempt {
   readonly began: ReadonlySet<string>;
   readonly done: ReadonlySet<string>;
+  /** Once something was put back, there is only back. */
+  readonly undone: ReadonlySet<string>;
   readonly crossed: boolean;
 }
 
@@ -56,10 +58,12 @@ export function readOpenAttempt(journals: readonly string[]): OpenAttempt | unde
   if (all.some((line) => line.event === "closed")) return undefined;
   const began = new Set<string>();
   const done = new Set<string>();
+  const undone = new Set<string>();
   for (const line of all) {
     if (line.event === "begin") began.add(line.subject);
     if (line.event === "done") done.add(line.subject);
     if (line.event === "undone") {
+      undone.add(line.subject);
       began.delete(line.subject);
       done.delete(line.subject);
     }
@@ -68,6 +72,7 @@ export function readOpenAttempt(journals: readonly string[]): OpenAttempt | unde
     ...parseAttempt(open),
     began,
     done,
+    undone,
     crossed: all.some((line) => line.event === "crossed"),
   };
 }
@@ -76,6 +81,8 @@ export function readOpenAttempt(journals: readonly string[]): OpenAttempt | unde
 export interface Journal {
   /** The host for one step: its first change writes `begin` in the same script. */
   hostFor(step: string, host: Host): Host;
+  /** The host for putting a step back: it has begun already, and a full disk must not keep it from making room. */
+  hostForUndo(host: Host): Host;
   /** Remembers a line that the server's next script writes: losing it costs a repetition, never the truth. */
   note(server: string, event: "done" | "undone", step: string): void;
   // These write to every server at once, whatever was still noted first.
@@ -115,6 +122,11 @@ export function journalFor(cluster: string, hosts: Hosts): Journal {
         return result;
       });
     },
+    hostForUndo: (host) =>
+      wrapHost(host, (command, options) => {
+        if (!noted.has(host.name)) return host.run(command, options);
+        return host.run(behind(script(takeNoted(host.name), flush), command), options);
+      }),
     note(server, event, step) {
       noted.set(server, [...(noted.get(server) ?? []), line(event, step, "")]);
     },

@@ -82,6 +82,17 @@ describe("an attempt that was cut off before the point of no return", () => {
   });
 });
 
+test("what began to be put back goes on being put back: nobody looks again which way to go", async () => {
+  // s1 has its old data in place by now; s2 could not be reached.
+  const s2 = ["systemctl stop etcd.service", "mv", "systemctl start"].map((to) => ({ to, reply: "" }));
+  const hosts = servers({ s1: [{ to: "mv", reply: "" }], s2 });
+  const open = attempt({ began: new Set(["s1:swap", "s2:start", "s2:swap"]), undone: new Set(["s1:start"]) });
+  lookAtCluster.mockResolvedValueOnce(look({ open })).mockResolvedValueOnce(look({ marker: done }));
+  expect(await run(hosts)).toBe(report);
+  expect(hosts.get("s2")?.transcript.at(-1)).toBe('run closed "$(date +%s)" abandoned');
+  expect(hosts.get("s1")?.transcript.some((line) => line.includes("systemctl"))).toBe(false);
+});
+
 test("an attempt that crossed, of another restore, is superseded: what it stopped runs again before it is forgotten", async () => {
   const withApi: Cluster = { ...cluster, apiServers: [{ name: "api", unit: "apiserver.service" }] };
   const leave: Answer = { to: "systemctl start etcd-backup-prod.timer", reply: "" };
@@ -120,6 +131,7 @@ function attempt(own: Partial<OpenAttempt>): OpenAttempt {
       quorumBefore: false,
       began: new Set<string>(),
       done: new Set<string>(),
+      undone: new Set<string>(),
       crossed: false,
     },
     ...{ snapshot: { location, sizeBytes: 4128, takenAt: "2025-12-31T00:00:00Z" }, ...own },

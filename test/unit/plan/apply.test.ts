@@ -179,7 +179,7 @@ test("after the point of no return a failure stays where it is, and nobody looks
 
 describe("resumed", () => {
   const attempt: OpenAttempt = {
-    ...{ attempt: "a1", identity: "id", quorumBefore: true, began: new Set<string>() },
+    ...{ attempt: "a1", identity: "id", quorumBefore: true, began: new Set<string>(), undone: new Set<string>() },
     snapshot: { location: "s3://b/x", sizeBytes: 1, takenAt: "" },
     ...{
       done: new Set(["s1:stop", "s2:stop", "s1:start", "s2:start", "cluster:serve", "cluster:verify"]),
@@ -278,6 +278,7 @@ function journal(): Journal {
   };
   return {
     hostFor: (_, host) => host,
+    hostForUndo: (host) => host,
     note: (_, event, id) => void say(`${event} ${id}`),
     open: ({ attempt }) => say(`open ${attempt}`),
     crossed: () => say("crossed"),

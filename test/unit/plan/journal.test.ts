@@ -33,6 +33,7 @@ describe("what the journals say together", () => {
         revisionBefore: 77,
         began: new Set(),
         done: new Set(),
+        undone: new Set(),
         crossed: false,
       },
       snapshot: attempt.snapshot,
@@ -52,7 +53,11 @@ describe("what the journals say together", () => {
       `${opened(1)}begin\t2\ts1:stop\tb\ndone\t3\ts1:stop\t\nbegin\t4\ts1:swap\tb\nundone\t5\ts1:swap\t\n`,
       `${opened(1)}begin\t2\ts2:stop\tb\n`,
     ]);
-    expect(open).toMatchObject({ began: new Set(["s1:stop", "s2:stop"]), done: new Set(["s1:stop"]) });
+    expect(open).toMatchObject({
+      began: new Set(["s1:stop", "s2:stop"]),
+      done: new Set(["s1:stop"]),
+      undone: new Set(["s1:swap"]),
+    });
   });
 
   test("it is crossed for all as soon as one server says so", () => {
@@ -103,7 +108,10 @@ describe("what is written", () => {
     ["without a quorum before", { ...attempt, quorumBefore: false }],
   ])("an attempt is read back %s", async (_, given) => {
     await journalFor("prod", hosts).open(given);
-    expect(readOpenAttempt(read())).toEqual({ ...given, began: new Set(), done: new Set(), crossed: false });
+    expect(readOpenAttempt(read())).toEqual({
+      ...given,
+      ...{ began: new Set(), done: new Set(), undone: new Set(), crossed: false },
+    });
   });
 
   test("a step's first change writes its beginning, in the machine's boot; the next writes what was noted", async () => {
@@ -143,6 +151,21 @@ describe("what is written", () => {
     one("s1").stub("date", "mv $ROOT/state/prod $ROOT/gone");
     await expect(own.hostFor("s1:stop", one("s1")).run(sh`touch ${changed}`)).rejects.toThrow();
     expect(existsSync(changed)).toBe(false);
+  });
+
+  test("putting back is no beginning, and needs a journal only for what was noted", async () => {
+    const own = journalFor("prod", hosts);
+    await own.open(attempt);
+    one("s1").stub("date", "exit 1");
+    const changed = `${one("s1").root}/changed`;
+    await own.hostForUndo(one("s1")).run(sh`touch ${changed}`);
+    expect(existsSync(changed)).toBe(true);
+    own.note("s2", "undone", "s2:start");
+    await own.hostForUndo(one("s2")).run(sh`true`);
+    expect([lines("s1"), lines("s2")]).toEqual([
+      ["open 20260101T000000Z"],
+      ["open 20260101T000000Z", "undone s2:start"],
+    ]);
   });
 
   test("closing writes to every server, and what was noted before it", async () => {
