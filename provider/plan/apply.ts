@@ -50,8 +50,16 @@ export async function applyPlan(
     const [first] = failures;
     if (first === undefined) {
       if (due.some((step) => step.pointOfNoReturn === "crossed")) {
-        await journal.crossed();
         crossed = true;
+        await journal.crossed().catch((error: unknown) => {
+          throw hasCode(error, "LOCK_LOST")
+            ? error
+            : interrupted(
+                plan,
+                due.map((step) => step.id),
+                asError(error),
+              );
+        });
       }
       continue;
     }
@@ -60,7 +68,8 @@ export async function applyPlan(
       failures.length === 1 ? first : new AggregateError(failures, failures.map((e) => e.message).join("\n"));
     refuseLostLock(failures);
     if (crossed || (isCrossing(plan.stages.slice(0, index + 1)) && (await settle(plan, hosts, cause)) === "forward")) {
-      if (!crossed) await journal.crossed();
+      // A server that is away cannot write it now; one that can is enough.
+      if (!crossed) await journal.crossed().catch((error: unknown) => refuseLostLock([asError(error)]));
       throw interrupted(plan, failed, cause);
     }
     await putBack(plan, plan.stages.slice(0, index + 1), hosts, journal, progress, cause);
@@ -72,7 +81,10 @@ export async function applyPlan(
   return { steps };
 }
 
-/** Puts back what the stages did, the last first; then proves it, and closes the journal as abandoned. */
+/**
+ * Puts back what the stages did, the last first; then proves it, and closes the journal as abandoned. A server that
+ * cannot be put back does not keep the others from it: those that are left may be a quorum.
+ */
 export async function putBack(
   plan: Plan,
   stages: readonly Stage[],
@@ -81,21 +93,26 @@ export async function putBack(
   progress: Progress,
   cause: Error,
 ): Promise<void> {
+  const stuck = new Map<string, Error>();
   for (const stage of [...stages].reverse()) {
+    const due = stage.filter((step) => !stuck.has(step.server));
     progress.status(`putting back: ${stage[0]?.title ?? ""}`);
     const results = await Promise.allSettled(
-      stage.map(async (step) => {
+      due.map(async (step) => {
         await step.undo?.(journal.hostForUndo(hostOf(step, hosts)));
         journal.note(step.server, "undone", step.id);
       }),
     );
-    const failures = results.flatMap((result) => (result.status === "rejected" ? [asError(result.reason)] : []));
-    refuseLostLock(failures);
-    const [failure] = failures;
-    if (failure !== undefined) throw notPutBack(plan, cause, failure);
+    for (const [at, result] of results.entries()) {
+      if (result.status === "rejected") stuck.set(due[at]?.server ?? "", asError(result.reason));
+    }
+    refuseLostLock([...stuck.values()]);
+    // Restored members that may run still could become a quorum beside the old one.
+    if (stuck.size > 0 && isCrossing([stage])) break;
   }
+  if (stuck.size > 0) throw notPutBack(plan, cause, [...stuck.values()]);
   await plan.proveUntouched(hosts).catch((error: unknown) => {
-    throw notPutBack(plan, cause, asError(error));
+    throw notPutBack(plan, cause, [asError(error)]);
   });
   await journal.close("abandoned");
 }
@@ -130,13 +147,13 @@ function interrupted(plan: Plan, failed: readonly string[], cause: Error): Backu
   });
 }
 
-function notPutBack(plan: Plan, cause: Error, failure: Error): BackupError {
+function notPutBack(plan: Plan, cause: Error, failures: readonly Error[]): BackupError {
   return new BackupError(
     "RESTORE_INTERRUPTED",
-    `${plan.title} failed: ${cause.message}\nPutting it back failed too: ${failure.message}`,
+    `${plan.title} failed: ${cause.message}\nPutting it back failed too: ${failures.map((e) => e.message).join("\n")}`,
     {
-      hint: "The old data is still set aside on the servers. Mend the cause, then run `pulumi up` again: it puts back what is left, and begins anew.",
-      cause: failure,
+      hint: "No data was deleted. Mend the cause, then run `pulumi up` again: it puts back what is left, and begins anew.",
+      cause: failures.length === 1 ? failures[0] : new AggregateError(failures),
     },
   );
 }

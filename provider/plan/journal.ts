@@ -108,7 +108,9 @@ export function journalFor(cluster: string, hosts: Hosts): Journal {
     const scripts = [...hosts.values()].map((host) =>
       host.run(script(takeNoted(host.name), line(event, subject, detail), flush)),
     );
-    await Promise.all(scripts);
+    // Nothing is still being written when this ends, whichever way.
+    const failure = (await Promise.allSettled(scripts)).find((result) => result.status === "rejected");
+    if (failure !== undefined) throw failure.reason;
   };
   return {
     hostFor(step, host) {

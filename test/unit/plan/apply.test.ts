@@ -89,12 +89,12 @@ describe("before the point of no return", () => {
     expect(error.cause).toBeInstanceOf(AggregateError);
   });
 
-  test("what cannot be undone is interrupted: earlier stages stay, nothing is proved, the journal stays open", async () => {
+  test("a server that cannot be put back keeps no other from it; nothing is proved, the journal stays open", async () => {
     const stuck = step("s2", "b", { run: reject("no"), undo: reject("stuck") });
     const error = await fails(plan([both("a"), [step("s1", "b"), stuck]]), "RESTORE_INTERRUPTED");
     expect(error.message).toContain("stuck");
     expect(error.message).toContain("no");
-    expect(only("undo")).toEqual(["undo s1:b"]);
+    expect(only("undo")).toEqual(["undo s1:b", "undo s1:a"]);
     expect(only("prove", "closed")).toEqual([]);
   });
 
@@ -142,6 +142,22 @@ describe("while crossing", () => {
       "settle",
       ...["undo s1:start", "undo s2:start", "undo s1:stop", "undo s2:stop", "prove", "closed abandoned"],
     ]);
+  });
+
+  test("a restored member that cannot be stopped keeps the old data from all: it could serve beside them", async () => {
+    const stages = restore({ serve: reject("silent"), settle: "back" }).stages.map((stage) =>
+      stage.map((one) => (one.id === "s2:start" ? { ...one, undo: reject("it runs on") } : one)),
+    );
+    const error = await fails({ ...restore({ settle: "back" }), stages }, "RESTORE_INTERRUPTED");
+    expect(error.message).toContain("it runs on");
+    expect(only("undo", "prove", "closed")).toEqual(["undo s1:start"]);
+  });
+
+  test("a server that goes away as the cluster begins to serve: interrupted, and there is only forward", async () => {
+    const away: Journal = { ...journal(), crossed: reject("s2 cannot be reached") };
+    const error: unknown = await applyPlan(restore(), hosts, away, silent).catch(asIs);
+    expect(error).toMatchObject({ code: "RESTORE_INTERRUPTED" });
+    expect(only("settle", "undo", "closed")).toEqual([]);
   });
 
   test("forward, when something may have been written", async () => {
