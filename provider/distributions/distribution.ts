@@ -94,8 +94,8 @@ export interface Restores {
   workDirectory(cluster: string, attempt: string): string;
   /** Ends an attempt on one server, for good: backups run again, the marker is on record. */
   finish(cluster: string, marker: string, places: RestorePlaces): Command;
-  /** Ends an attempt on one server that another restore supersedes: backups run again, nothing is on record. */
-  leave(cluster: string, places: RestorePlaces): Command;
+  /** Ends an attempt on one server that another restore supersedes: what it kept from running runs again. The marker is what is on record from now on. */
+  leave(cluster: string, facts: ServerFacts, places: RestorePlaces, marker: string | undefined): Command;
   /** The same on the machine of an API server: it runs again if it did before that attempt. */
   leaveApiServer(cluster: string, apiServer: ApiServer, attempt: string): Command;
 }

@@ -53,6 +53,11 @@ export function isDone(
   return marker.requested === request.snapshot && marker.triggers === triggersKey(request);
 }
 
+/** What stays on record when a later restore put its data in place, and was not completed: no restore is done now. */
+export function outdated(marker: RestoreMarker): RestoreMarker {
+  return { identity: "", requested: "", triggers: "", report: marker.report };
+}
+
 function parseMarker(text: string): RestoreMarker[] {
   try {
     const marker: unknown = JSON.parse(text);

@@ -1,6 +1,7 @@
 import { distributionOf } from "../distributions";
+import { hasCode } from "../errors";
 import { type Cluster, parseLocation } from "../model";
-import { applyPlan, putBack, settle } from "../plan/apply";
+import { applyPlan, interrupted, putBack, settle } from "../plan/apply";
 import { type Attempt, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
 import type { Hosts, Plan, Stage } from "../plan/plan";
 import type { Call } from "./call";
@@ -10,7 +11,7 @@ import { type ClusterLook, lookAtCluster } from "./look-at-cluster";
 import { highestRevision, nameAttempt, planRestore } from "./plan-restore";
 import type { RestoreReport, RestoreRequest } from "./restore";
 import { refuseFindings } from "./restore-findings";
-import { isDone, restoreIdentity } from "./restore-identity";
+import { isDone, outdated, restoreIdentity } from "./restore-identity";
 import { refuseTakenHere } from "./taken-here";
 
 /** A restore under the cluster's lock. */
@@ -49,7 +50,7 @@ async function beginRestore(job: RestoreJob, look: ClusterLook, journal: Journal
   call.progress.info(`Restoring ${cluster.name} to ${snapshot.title}, taken ${snapshot.file.takenAt}.`);
   await journal.open(attempt);
   const { steps } = await applyPlan(plan, hosts, journal, call.progress, { deadline: call.deadline });
-  return finishRestore(job, look, journal, attempt, { steps, proven: proven(), began });
+  return finishRestore(job, look, journal, attempt, { steps, proven: proven(), began }).catch(notRecorded(plan));
 }
 
 /** Ends what an earlier attempt left: goes on where there is only forward, else puts back. Undefined: the way is free. */
@@ -80,6 +81,10 @@ async function endOpenAttempt(
   }
   if (!open.crossed) await journal.crossed();
   if (!(await isSameRestore(job, look, open))) {
+    // What cannot be restored supersedes nothing.
+    const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look);
+    refuseTakenHere(snapshot.title);
+    await refuseFindings(cluster, look, snapshot);
     call.progress.info(
       `An earlier restore (${open.attempt}) did not end; this one supersedes it. What it set aside is kept.`,
     );
@@ -89,7 +94,15 @@ async function endOpenAttempt(
   }
   call.progress.info(`An earlier attempt of this restore (${open.attempt}) goes on.`);
   const { steps } = await applyPlan(plan, hosts, journal, call.progress, { resume: { ...open, crossed: true } });
-  return finishRestore(job, look, journal, open, { steps, proven: proven(), began });
+  return finishRestore(job, look, journal, open, { steps, proven: proven(), began }).catch(notRecorded(plan));
+}
+
+/** A restore that is proven and not yet on record on every server is one that goes on. */
+function notRecorded(plan: Plan): (error: unknown) => never {
+  return (error) => {
+    if (hasCode(error, "LOCK_LOST") || !(error instanceof Error)) throw error;
+    throw interrupted(plan, ["finish"], error);
+  };
 }
 
 /** What never began changed nothing: putting it back would stop servers for nothing. Journals of machines without etcd were not read. */
@@ -114,6 +127,7 @@ async function isSameRestore({ cluster, request }: RestoreJob, look: ClusterLook
 /** Leaves an attempt to another restore: what it paused or stopped runs again, what it set aside stays. */
 async function supersede({ cluster, hosts }: RestoreJob, look: ClusterLook, open: OpenAttempt): Promise<void> {
   const { restores } = distributionOf(cluster);
+  const marker = look.marker === undefined ? undefined : JSON.stringify(outdated(look.marker));
   // Before the servers: an API server may run on one of their machines, where what is remembered goes away.
   await Promise.all(
     (cluster.apiServers ?? []).map(async (apiServer) =>
@@ -123,7 +137,7 @@ async function supersede({ cluster, hosts }: RestoreJob, look: ClusterLook, open
   await Promise.all(
     look.servers.map(async (facts) => {
       const places = restores.places(cluster.name, facts, open.attempt);
-      await hosts.get(facts.server)?.run(restores.leave(cluster.name, places));
+      await hosts.get(facts.server)?.run(restores.leave(cluster.name, facts, places, marker));
     }),
   );
   await forgetElsewhere(cluster, look, hosts, open.attempt);

@@ -140,7 +140,8 @@ function isCrossing(stages: readonly Stage[]): boolean {
   return stages.some((stage) => stage.some((step) => step.pointOfNoReturn === "crossing"));
 }
 
-function interrupted(plan: Plan, failed: readonly string[], cause: Error): BackupError {
+/** What cannot be gone back from and did not end: the next attempt goes on from there. */
+export function interrupted(plan: Plan, failed: readonly string[], cause: Error): BackupError {
   return new BackupError("RESTORE_INTERRUPTED", `${plan.title} stopped at ${failed.join(", ")}: ${describe([cause])}`, {
     hint: "The restored cluster may have taken writes, so nothing was put back. Mend the cause, then run `pulumi up` again: it goes on from here.",
     cause,

@@ -1,11 +1,10 @@
-import { script, sh } from "../../transport/shell";
 import { API_SERVER_UNIT, type Distribution } from "../distribution";
 import { backupDirectory, backupSetting } from "./backup-settings";
 import { scheduledBackups } from "./backups";
-import { finishServer } from "./finish-server";
+import { finishServer, leaveServer } from "./finish-server";
 import { inspect } from "./inspect";
 import { membersOf } from "./members";
-import { restorePlaces, resumeBackups, startApiServer, workDirectory } from "./restore-scripts";
+import { restorePlaces, startApiServer, workDirectory } from "./restore-scripts";
 import { restoreStages, settle } from "./restore-stages";
 import { saveSnapshot, snapshotDirectory } from "./save-snapshot";
 import { describeSnapshot } from "./snapshot-status";
@@ -31,7 +30,7 @@ export const etcd: Distribution = {
     places: restorePlaces,
     workDirectory,
     finish: finishServer,
-    leave: (cluster, places) => script(resumeBackups(cluster, places), sh`rm -rf ${places.work}`),
+    leave: leaveServer,
     leaveApiServer: (cluster, { unit = API_SERVER_UNIT }, attempt) =>
       startApiServer(unit, workDirectory(cluster, attempt)),
   },

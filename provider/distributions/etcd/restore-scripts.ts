@@ -126,6 +126,14 @@ function unhold(facts: EtcdFacts): Command {
   return sh`rm -f ${`${folder}/${HOLD}`} && { rmdir ${folder} 2>/dev/null || :; } && systemctl daemon-reload || exit 1`;
 }
 
+/** Starts what an attempt that is left still keeps from starting. */
+export function startHeld(facts: EtcdFacts): Command {
+  return sh`if [ -e ${`/etc/systemd/system/${facts.unit}.d/${HOLD}`} ]; then
+  ${unhold(facts)}
+  systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit}
+fi`;
+}
+
 /** Stops etcd with SIGTERM and confirms that nothing listens on its ports any more. */
 export function stopMember(facts: EtcdFacts, places: RestorePlaces): Command {
   return script(

@@ -1,3 +1,4 @@
+import { BackupError } from "../../../provider/errors";
 import type { Members } from "../../../provider/distributions/distribution";
 import type { Cluster } from "../../../provider/model";
 import * as finding from "../../../provider/operations/find-snapshot";
@@ -12,6 +13,7 @@ import { type Answer, type FakeHost, fakeHost } from "../../support/fake-host";
 
 jest.mock("../../../provider/operations/look-at-cluster");
 jest.mock("../../../provider/operations/find-snapshot");
+jest.mock("../../../provider/operations/restore-findings");
 const { lookAtCluster } = jest.mocked(looking);
 const { findSnapshot } = jest.mocked(finding);
 
@@ -115,6 +117,37 @@ test("an attempt that crossed, of another restore, is superseded: what it stoppe
     "run systemctl start etcd-backup-prod.timer",
     'run closed "$(date +%s)" superseded',
   ]);
+});
+
+describe("superseding an attempt that crossed", () => {
+  const crossed = (): OpenAttempt => attempt({ crossed: true, identity: "another" });
+  const timer: Answer = { to: "systemctl start etcd-backup-prod.timer", reply: "" };
+
+  test("what was done before it is not done any more: asked for again, it is restored again", async () => {
+    const hosts = servers({ s1: [timer], s2: [timer] });
+    lookAtCluster.mockResolvedValueOnce(look({ open: crossed(), marker: done })).mockResolvedValueOnce(look({}));
+    // The journal cannot be opened: as far as this test goes, it begins.
+    await expect(run(hosts)).rejects.toThrow("no answer to: run");
+    const marker = /'(\{"identity".*\})'/.exec(hosts.get("s1")?.scripts[0] ?? "")?.[1] ?? "";
+    expect(JSON.parse(marker)).toEqual({ identity: "", requested: "", triggers: "", report });
+  });
+
+  test("a snapshot that is not there supersedes nothing", async () => {
+    findSnapshot.mockRejectedValue(new BackupError("SNAPSHOT_NOT_FOUND", "no snapshot named x.db"));
+    const hosts = servers({ s1: [], s2: [] });
+    lookAtCluster.mockResolvedValueOnce(look({ open: crossed() }));
+    await expect(run(hosts)).rejects.toMatchObject({ code: "SNAPSHOT_NOT_FOUND" });
+    expect(transcripts(hosts)).toEqual({ s1: [], s2: [] });
+  });
+
+  test("a member that is still kept from starting is started", async () => {
+    const hosts = servers({ s1: [timer], s2: [timer] });
+    lookAtCluster.mockResolvedValueOnce(look({ open: crossed() })).mockResolvedValueOnce(look({ marker: done }));
+    await run(hosts);
+    expect(hosts.get("s2")?.scripts[0]).toMatch(
+      /if \[ -e \S*zz-etcd-backup-restore\.conf \]; then\n[^]*systemctl start --no-block etcd\.service\nfi/,
+    );
+  });
 });
 
 test("a snapshot of this very update is refused also after something was put back", async () => {
