@@ -1,6 +1,6 @@
 /** @satisfies {import("jest").Config} */
 const shared = {
-  transform: { "^.+\\.ts$": ["ts-jest", { tsconfig: "test/tsconfig.json", isolatedModules: true }] },
+  transform: { "^.+\\.ts$": ["ts-jest", { tsconfig: "test/tsconfig.json" }] },
   testEnvironment: "node",
 };
 
