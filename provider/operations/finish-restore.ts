@@ -24,9 +24,13 @@ export async function finishRestore(
   attempt: Attempt,
   ran: Ran,
 ): Promise<RestoreReport> {
-  const { cluster, request, hosts } = job;
+  const { cluster, request, call, hosts } = job;
   const { restores } = distributionOf(cluster);
   const { location, takenAt } = attempt.snapshot;
+  const alarmed = (ran.proven?.alarms ?? []).map(
+    (alarm) => `The alarm ${alarm} came back with the data: etcd refuses writes until \`etcdctl alarm disarm\`.`,
+  );
+  for (const line of alarmed) call.progress.warn(line);
   const report: RestoreReport = {
     restoredAt: new Date().toISOString(),
     restored: attempt.snapshot,
@@ -36,7 +40,7 @@ export async function finishRestore(
     ...(await leftBehind(job, look, attempt.attempt)),
     steps: ran.steps,
     durationMs: Date.now() - ran.began,
-    report: `${cluster.name} was restored to ${location}, taken ${takenAt}.`,
+    report: [`${cluster.name} was restored to ${location}, taken ${takenAt}.`, ...alarmed].join(" "),
   };
   const marker: RestoreMarker = {
     ...{ identity: attempt.identity, requested: request.snapshot, triggers: triggersKey(request), report },

@@ -32,6 +32,8 @@ export type MemberLook = Awaited<ReturnType<EtcdMember["status"]>>;
 
 export interface EqualMembers {
   readonly revision: number;
+  /** Raised alarms, `NOSPACE` or `CORRUPT`: they come back with the data, and etcd refuses writes until they are disarmed. */
+  readonly alarms: readonly string[];
   readonly members: readonly { readonly name: string; readonly id: string; readonly peerUrls: readonly string[] }[];
 }
 
@@ -152,7 +154,14 @@ async function compareMembers(expected: readonly EtcdFacts[], use: Members["use"
     return `hashes at revision ${revision}: ${members.map((look, i) => `${look.facts.server} ${hashes[i] ?? ""}`).join(", ")}`;
   }
   const [first] = members;
-  return { revision, members: (first?.members ?? []).map(({ name, id, peerUrls }) => ({ name, id, peerUrls })) };
+  const alarms = new Set(
+    members.flatMap((look) => look.status.errors.flatMap((error) => /alarm:\s*(\w+)/.exec(error)?.[1] ?? [])),
+  );
+  return {
+    revision,
+    alarms: [...alarms],
+    members: (first?.members ?? []).map(({ name, id, peerUrls }) => ({ name, id, peerUrls })),
+  };
 }
 
 async function readCertificates(

@@ -23,6 +23,7 @@ const close = jest.fn(() => Promise.resolve());
 interface Member {
   readonly revision?: number;
   readonly hash?: number;
+  readonly errors?: readonly string[];
   readonly listed?: typeof listed;
 }
 
@@ -33,9 +34,16 @@ describe("equal members", () => {
     const members = saying({ s1: { revision: 9, hash: 5 }, s2: { revision: 7, hash: 5 } });
     expect(await members.waitForEqualMembers(servers, 1)).toEqual({
       revision: 7,
+      alarms: [],
       members: listed.map(({ id, name, peerUrls }) => ({ id, name, peerUrls })),
     });
     expect(close).toHaveBeenCalledTimes(openEtcd.mock.calls.length);
+  });
+
+  test("say which alarms came back with the data, each once", async () => {
+    const raised = { errors: ["memberID:10501334649042878790 alarm:NOSPACE "] };
+    const { alarms } = await saying({ s1: raised, s2: raised }).waitForEqualMembers(servers, 1);
+    expect(alarms).toEqual(["NOSPACE"]);
   });
 
   test.each<[string, Readonly<Record<string, Member | undefined>>, RegExp]>([
@@ -111,9 +119,9 @@ function saying(said: Readonly<Record<string, Member | undefined>>): ReturnType<
   openEtcd.mockImplementation((host) => {
     const member = said[host.name];
     if (member === undefined) return Promise.reject(new Error("no answer"));
-    const { revision = 7, hash = 1, listed: list = listed } = member;
+    const { revision = 7, hash = 1, errors = [], listed: list = listed } = member;
     return Promise.resolve({
-      ...{ status: () => Promise.resolve({ revision }), members: () => Promise.resolve(list), close },
+      ...{ status: () => Promise.resolve({ revision, errors }), members: () => Promise.resolve(list), close },
       hashKv: () => Promise.resolve({ hash, compactRevision: 0, revision }),
     } as unknown as etcd.EtcdMember);
   });
