@@ -28,7 +28,7 @@ export async function applyPlan(
 ): Promise<Applied> {
   const { resume, deadline = Infinity } = options;
   const steps: { id: string; title: string; durationMs: number }[] = [];
-  const finished = resume?.done ?? new Set<string>();
+  const finished = finishedSteps(plan, resume);
   let crossed = resume?.crossed ?? false;
   for (const [index, stage] of plan.stages.entries()) {
     // A started server may have been stopped since, so it is started again.
@@ -115,6 +115,15 @@ export async function putBack(
     throw notPutBack(plan, cause, [asError(error)]);
   });
   await journal.close("abandoned");
+}
+
+/** A server that was told to start had done all before, or had no part in it: what answers now answers with restored data. */
+function finishedSteps(plan: Plan, resume: OpenAttempt | undefined): ReadonlySet<string> {
+  if (resume === undefined) return new Set();
+  const crossing = plan.stages.findIndex((stage) => isCrossing([stage]));
+  const started = new Set(plan.stages[crossing]?.flatMap(({ id, server }) => (resume.began.has(id) ? [server] : [])));
+  const before = plan.stages.slice(0, Math.max(0, crossing)).flat();
+  return new Set([...resume.done, ...before.filter(({ server }) => started.has(server)).map(({ id }) => id)]);
 }
 
 /** Decides which way an attempt that was crossing can go. */

@@ -208,6 +208,12 @@ describe("resumed", () => {
     expect(only("run")).toEqual(["run s1:start", "run s2:start", "run cluster:serve", "run cluster:verify"]);
   });
 
+  test("a server that was told to start has nothing to do that comes before, not even what it had no part in", async () => {
+    const started = { ...attempt, done: new Set<string>(), began: new Set(["s2:start"]) };
+    await applyPlan(restore(), hosts, journal(), silent, { resume: started });
+    expect(only("run").slice(0, 2)).toEqual(["run s1:stop", "run s1:start"]);
+  });
+
   test("a failure only interrupts it again, even in its first stage", async () => {
     const half = { ...attempt, done: new Set(["s1:stop"]) };
     const broken = restore({ stop: reject("no") });
