@@ -82,13 +82,15 @@ export function prepareData(
   const tool = facts.restoreTool ?? "etcdutl";
   return sh`export ETCDCTL_API=3
 prepared=${places.prepared} wal=${places.preparedWal ?? ""} work=${places.work} data=${member.dataDir}
+# A full disk takes no log either.
+failed() { tail -n 5 "$work/restore.log" >&2; [ -s "$work/restore.log" ] || df -P "$work" "$data" >&2; exit 1; }
 rm -rf "$prepared" && { [ -z "$wal" ] || rm -rf "$wal"; } || exit 1
 for d in "$data" ${member.walDir ?? []}; do
   [ -d "$d" ] || { mkdir -p "$d" && chown ${owner} "$d" && chmod 700 "$d"; } || exit 1
 done
 ${beyondRevision === undefined ? rawScript("set --") : bumpFlags(tool, places.staged, beyondRevision)}
-${tool} snapshot restore ${places.staged} ${flags} "$@" >"$work/restore.log" 2>&1 || { tail -n 5 "$work/restore.log" >&2; exit 1; }
-${tool} snapshot status "$prepared/member/snap/db" --write-out=json >"$work/prepared.json" 2>>"$work/restore.log" || { tail -n 5 "$work/restore.log" >&2; exit 1; }
+${tool} snapshot restore ${places.staged} ${flags} "$@" >"$work/restore.log" 2>&1 || failed
+${tool} snapshot status "$prepared/member/snap/db" --write-out=json >"$work/prepared.json" 2>>"$work/restore.log" || failed
 chown -R ${owner} "$prepared" && chmod 700 "$prepared" || exit 1
 [ -z "$wal" ] || chown -R ${owner} "$wal" || exit 1
 ! command -v restorecon >/dev/null || restorecon -R "$prepared" \${wal:+"$wal"}
