@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { BackupError, CommandError } from "../errors";
 import type { Host } from "../transport/host";
-import { type Command, rawScript, sh } from "../transport/shell";
+import { type Command, rawScript, sh, titled } from "../transport/shell";
 import { describeHolder, isDead, thisProcess } from "./holder";
 import type { Hosts } from "./plan";
 import { serverDirectory } from "./server-directory";
@@ -73,7 +73,9 @@ async function takeOn(host: Host, directory: string, token: string, operation: s
   // A holder that is known to be dead may be named, so that its lease need not run out.
   let dead = "";
   for (;;) {
-    const { stdout } = await host.run(takeScript(directory, token, operation, dead));
+    const { stdout } = await host.run(
+      titled("take the lock of the cluster", takeScript(directory, token, operation, dead)),
+    );
     const [answer = "", heldBy = "", until = "", since = "", holder = "", what = ""] = stdout.trimEnd().split("\n");
     if (answer === "taken") return;
     if (answer === "held" && heldBy !== dead && isDead(holder)) {
