@@ -92,7 +92,10 @@ export function checkReachable(cluster: Fields, path: string, report: Report): v
 function checkLocal(merged: Fields, at: string, report: Report): void {
   for (const name of Object.keys(merged)) {
     if (isAbsent(merged[name]) || ["local", "sudoPassword"].includes(name)) continue;
-    report(`${at}.connection.${name}`, "has no meaning together with `local: true`");
+    report(
+      `${at}.connection.${name}`,
+      "has no meaning together with `local: true`, also when it comes from `cluster.connection`",
+    );
   }
 }
 

@@ -56,11 +56,11 @@ export async function configureBackups(cluster: Cluster, settings: BackupSetting
     const after = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
     // What overrides our files shows only once they are there.
     const left = after.filter((look) => look.drift.length > 0);
-    if (left.length === 0) return report(after);
+    if (left.length === 0) return reportDone(after, due, call);
     await putRight(cluster, settings, left, lock, call);
     const last = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
     refuseLeftover(last);
-    return report(last);
+    return reportDone(last, due, call);
   } finally {
     await lock.release();
   }
@@ -169,6 +169,12 @@ function refuseLeftover(looks: readonly Look[]): void {
       hint: "Remove what overrides our units there, then run `pulumi up` again.",
     },
   );
+}
+
+/** The last thing that the resource's row says. */
+function reportDone(looks: readonly Look[], due: readonly Look[], call: Call): BackupsReport {
+  call.progress.status(`configured and checked: ${due.map((look) => look.host.name).join(", ")}`);
+  return report(looks);
 }
 
 function report(looks: readonly Look[]): BackupsReport {

@@ -2,6 +2,7 @@ import { distributionOf } from "../distributions";
 import { type EqualMembers, SAFETY_PREFIX } from "../distributions/distribution";
 import type { Cluster } from "../model";
 import type { Applied } from "../plan/apply";
+import type { Progress } from "../model";
 import type { Attempt, Journal } from "../plan/journal";
 import type { Hosts } from "../plan/plan";
 import { sh } from "../transport/shell";
@@ -53,6 +54,7 @@ export async function finishRestore(
   );
   await forgetElsewhere(cluster, look, hosts, attempt.attempt);
   await journal.close("done");
+  tell(report, call.progress);
   return report;
 }
 
@@ -67,6 +69,14 @@ export async function forgetElsewhere(
   const others = [...hosts.values()].filter((host) => !etcd.has(host.name));
   const work = distributionOf(cluster).restores.workDirectory(cluster.name, attempt);
   await Promise.all(others.map((host) => host.run(sh`rm -rf ${work}`)));
+}
+
+function tell({ restored, revisionAfter, safetySnapshots, setAside }: RestoreReport, progress: Progress): void {
+  const named = (paths: readonly string[]): string => (paths.length === 0 ? "none" : paths.join(", "));
+  progress.info(`Restored to ${restored.location}; the revision is ${revisionAfter} now.`);
+  progress.info(`Old data, set aside: ${named(setAside)}. Safety snapshots: ${named(safetySnapshots)}.`);
+  progress.info("Restart what watches etcd and was not restarted with it.");
+  progress.status("restored and proven");
 }
 
 /** What the attempt really left on the servers: a member that had lost its data left none aside, and was not saved. */

@@ -25,6 +25,21 @@ test("two labs at once: each reaches its own machine over SSH, and nothing of ei
   for (const lab of labs) await waitFor("nothing is left", () => none(tracesOf(lab.directory)), { deadlineMs: 20_000 });
 });
 
+test("a lab brought up by hand stays when the command ends, until it is taken down", async () => {
+  const cli = (...words: string[]) =>
+    finish("npx", ["--no-install", "tsx", "test/lab/cli.ts", ...words], { cwd: repository });
+  const up = await cli("up");
+  try {
+    expect(up.stdout).toMatch(/^ready in /m);
+    expect((await cli("status")).stdout).toContain("s3");
+    expect(await cli("ssh", "s2", "hostname")).toMatchObject({ code: 0, stdout: "s2\n" });
+    expect((await cli("up")).stderr).toContain("a lab is up already");
+  } finally {
+    await cli("down");
+  }
+  expect((await cli("status")).code).toBe(1);
+});
+
 test("a lab whose process was killed goes by itself", async () => {
   const { directory, process: child } = await labOfAnotherProcess();
   child.kill("SIGKILL");

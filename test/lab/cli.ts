@@ -49,11 +49,13 @@ async function up(): Promise<number> {
     const etcd = await lab.startEtcd();
     const s3 = await lab.startS3();
     await s3.createBucket("backups");
+    lab.stay();
     describe(lab);
     console.log(
       `etcd      ${etcd.version}, ${etcd.endpoints.join(" ")}, certificates in /etc/etcd/pki on the machines`,
     );
-    console.log(`S3        ${s3.url}, bucket backups, key ${s3.accessKeyId}, secret ${s3.secretAccessKey}`);
+    console.log(`S3        endpoint ${s3.endpoint} (TLS), region ${s3.region}, bucket backups`);
+    console.log(`          key ${s3.accessKeyId}, secret ${s3.secretAccessKey}`);
     console.log(`authority ${lab.authority.caPath}`);
     console.log(`ready in ${((Date.now() - started) / 1000).toFixed(1)} s`);
     return 0;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { repository } from "./equipment";
 import type { EtcdCluster } from "./etcd";
 import { startLab } from "./lab";
+import type { Machine } from "./machine";
 import type { PulumiProject } from "./pulumi";
 
 const began = Date.now();
@@ -31,7 +32,7 @@ async function demo(): Promise<void> {
       "--secret secretAccessKey": s3.secretAccessKey,
     });
 
-    await etcd.putKeys(first, { "canary/flag": "written before the snapshot" });
+    await put(etcd, first, "canary/flag", "written before the snapshot");
     await chapter("pulumi up: backups configured, a snapshot taken to S3", () =>
       pulumi(project, "up", "--yes", "--skip-preview"),
     );
@@ -45,15 +46,16 @@ async function demo(): Promise<void> {
     const snapshot = (await pulumi(project, "stack", "output", "snapshot")).trim();
     prove(`the snapshot is in S3: ${snapshot}`, snapshot.startsWith("s3://etcd-backups/demo/"));
 
-    await etcd.putKeys(first, { "after/flag": "written after the snapshot" });
+    await put(etcd, first, "after/flag", "written after the snapshot");
     await chapter("the disaster: s2 and s3 lose their data", async () => {
+      const disaster = "systemctl kill --signal=KILL etcd.service; systemctl stop etcd.service; rm -rf /var/lib/etcd/*";
       for (const name of ["s2", "s3"]) {
-        await lab
-          .machine(name)
-          .exec("systemctl kill --signal=KILL etcd.service; systemctl stop etcd.service; rm -rf /var/lib/etcd/*");
+        process.stdout.write(`   ${name}$ ${disaster}\n`);
+        await lab.machine(name).exec(disaster);
       }
     });
 
+    process.stdout.write(`\n$ pulumi config set restore ${snapshot}\n`);
     await pulumi(project, "config", "set", "restore", snapshot);
     const preview = await chapter("pulumi preview: what a restore would do", () => pulumi(project, "preview"));
     prove("the preview shows the plan", preview.includes("Everything written to etcd after"));
@@ -73,10 +75,18 @@ async function demo(): Promise<void> {
       const again = await pulumi(project, "up", "--yes", "--skip-preview");
       prove("no resource was touched", /unchanged/.test(again) && !/(created|updated|replaced)/.test(again));
     });
+    process.stdout.write(
+      "\nThe cluster lost two of three members' data, and `pulumi up` brought it back. All of it was proven.\n",
+    );
   } finally {
     await chapter("clean up", () => lab.down());
     summary();
   }
+}
+
+async function put(etcd: EtcdCluster, machine: Machine, key: string, value: string): Promise<void> {
+  process.stdout.write(`\n   ${machine.name}$ etcdctl put ${key} "${value}"\n`);
+  await etcd.putKeys(machine, { [key]: value });
 }
 
 async function scheduledBackup(etcd: EtcdCluster): Promise<void> {
@@ -99,12 +109,28 @@ async function configure(project: PulumiProject, values: Readonly<Record<string,
 async function pulumi(project: PulumiProject, ...words: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await project.run(words);
   if (["up", "preview"].includes(words[0] ?? "")) {
-    // The engine says where it found the lab's equipment, over and over.
-    const shown = stdout.split("\n").filter((line) => line.trim() !== "" && !/from \$PATH at|^@ /.test(line));
-    process.stdout.write(`\n$ pulumi ${words.join(" ")}\n${shown.map((line) => `  ${line}\n`).join("")}\n`);
+    process.stdout.write(
+      `\n$ pulumi ${words.join(" ")}\n${worthReading(stdout)
+        .map((line) => `  ${line}\n`)
+        .join("")}\n`,
+    );
   }
   if (code !== 0) throw new Error(`pulumi ${words[0] ?? ""} ended with ${code ?? "a signal"}:\n${stdout}\n${stderr}`);
   return stdout;
+}
+
+/**
+ * Of what pulumi prints without a terminal: each step of a restore once, and the end, which says all that stays. The rest
+ * is the same said as it happened, and where the engine found the lab's equipment.
+ */
+function worthReading(stdout: string): readonly string[] {
+  const lines = stdout
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/from \$PATH at|^ *pulumi:pulumi:Stack/.test(line));
+  const end = lines.findIndex((line) => /^(Diagnostics|Outputs|Resources):/.test(line));
+  const steps = lines.slice(0, end).flatMap((line) => /step \d+\/\d+: .*/.exec(line)?.[0] ?? []);
+  const rest = lines.slice(end).filter((line, at, all) => line !== "Diagnostics:" || /^\s/.test(all[at + 1] ?? ""));
+  return [...new Set(steps), ...rest];
 }
 
 async function chapter<T>(title: string, work: () => Promise<T>): Promise<T> {

@@ -23,7 +23,7 @@ export function etcdFacts({ member, backups, ...own }: GivenFacts = {}): EtcdFac
     },
     backups: {
       ...{ files: [], settings: "", timerActive: false, timerEnabled: false, calendar: [], declaredCalendar: [] },
-      ...{ commands: [], dropIns: [], needsReload: false, status: "" },
+      ...{ commands: [], dropIns: [], needsReload: false, status: "", lastRunResult: undefined },
       ...backups,
     },
   };

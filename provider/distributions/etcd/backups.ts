@@ -5,7 +5,7 @@ import { type Command, rawScript, script, sh, titled } from "../../transport/she
 import type { BackupsLook, Finding, ScheduledBackups } from "../distribution";
 import { backupDrift, isAsDeclared, staleFiles } from "./backup-drift";
 import { backupSetting } from "./backup-settings";
-import { parseBackupStatus } from "./backup-status";
+import { type BackupStatus, parseBackupStatus } from "./backup-status";
 import { toOnCalendar } from "./cron";
 import type { EtcdFacts } from "./facts";
 import { inspect } from "./inspect";
@@ -36,10 +36,7 @@ export const scheduledBackups: ScheduledBackups = {
       schedule: facts.backups.calendar,
       retention: retention === undefined ? undefined : Number(retention),
       lastSnapshotAt: status?.lastSuccessAt ?? undefined,
-      lastFailure:
-        status === undefined || status.ok
-          ? undefined
-          : `the scheduled backup of ${status.startedAt} failed at ${status.step}: ${status.error ?? "it did not say why"}`,
+      lastFailure: lastFailure(cluster.name, status, facts.backups.lastRunResult),
     };
   },
 
@@ -93,6 +90,19 @@ exit 0`,
     );
   },
 };
+
+/** A run that was cut off, or could not even begin, left the status of the one before: then systemd knows better. */
+function lastFailure(
+  cluster: string,
+  status: BackupStatus | undefined,
+  result: string | undefined,
+): string | undefined {
+  if (status !== undefined && !status.ok) {
+    return `the scheduled backup of ${status.startedAt} failed at ${status.step}: ${status.error ?? "it did not say why"}`;
+  }
+  if (result === undefined || result === "success") return undefined;
+  return `the last scheduled backup failed (${result}): see \`journalctl -u ${unitName(cluster)}\``;
+}
 
 function declaredFiles(cluster: Cluster, settings: BackupSettings, facts: EtcdFacts): readonly BackupFile[] {
   const { endpoint, cacert, cert, key } = facts.member;

@@ -88,7 +88,7 @@ for f in ${configDirectory(question.cluster)} ${configDirectory(question.cluster
 done
 part settings; cat ${`${configDirectory(question.cluster)}/settings`} 2>/dev/null
 part timer; systemctl show ${`${ours}.timer`} -p ActiveState -p UnitFileState -p TimersCalendar -p DropInPaths -p NeedDaemonReload -p Unit
-part service; systemctl show ${`${ours}.service`} -p ActiveState -p DropInPaths -p NeedDaemonReload -p ExecStart
+part service; systemctl show ${`${ours}.service`} -p ActiveState -p Result -p DropInPaths -p NeedDaemonReload -p ExecStart
 part calendar
 for c in ${question.calendar}; do systemd-analyze calendar "$c" 2>/dev/null | sed -n 's/^ *Normalized form: //p'; done
 d=${serverDirectory(question.cluster)}

@@ -63,6 +63,8 @@ export interface BackupFacts {
   readonly needsReload: boolean;
   /** Text of status.json; empty when nothing ran yet. */
   readonly status: string;
+  /** What systemd says of the last run since the server's start: `success`, `exit-code`, `timeout`, … */
+  readonly lastRunResult: string | undefined;
 }
 
 export interface BackupFileFacts {

@@ -158,5 +158,6 @@ function backupFacts(
     ),
     needsReload: [timerFacts, serviceFacts].some((facts) => one(facts, "NeedDaemonReload") === "yes"),
     status,
+    lastRunResult: one(serviceFacts, "Result") || undefined,
   };
 }

@@ -6,6 +6,7 @@ const timersLast = "/etc/systemd/system/etcd-backup-prod.timer.d/~~etcd-backup.c
 const asDeclared: BackupFacts = {
   ...{ files: [], settings: "", timerActive: true, timerEnabled: true, dropIns: [], needsReload: false, status: "" },
   ...{ calendar: ["*-*-* 04:30:00"], declaredCalendar: ["*-*-* 04:30:00"], commands: [declaredCommand("prod")] },
+  lastRunResult: undefined,
 };
 
 test("units that nobody overrides need no drop-in", () => {
