@@ -6,7 +6,7 @@ import type { Host, HostReader } from "../transport/host";
 import type { Command } from "../transport/shell";
 import type { EtcdFacts } from "./etcd/facts";
 import type { Members } from "./etcd/members";
-import type { RestorePlaces } from "./etcd/restore-scripts";
+import type { RestorePlaces } from "./etcd/restore-places";
 import type { RestoreStagesRequest } from "./etcd/restore-stages";
 import type { SavedFile } from "./etcd/save-snapshot";
 

@@ -2,7 +2,7 @@ import { distributionOf } from "../distributions";
 import { hasCode } from "../errors";
 import { type Cluster, parseLocation } from "../model";
 import { applyPlan, interrupted, putBack, settle } from "../plan/apply";
-import { type Attempt, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
+import { type Attempt, isKnownTo, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
 import type { Hosts, Plan, Stage } from "../plan/plan";
 import type { Call } from "./call";
 import { findSnapshot } from "./find-snapshot";
@@ -92,9 +92,18 @@ async function endOpenAttempt(
     await journal.close("superseded");
     return undefined;
   }
+  refuseStrangers(look, plan, open);
   call.progress.info(`An earlier attempt of this restore (${open.attempt}) goes on.`);
   const { steps } = await applyPlan(plan, hosts, journal, call.progress, { resume: { ...open, crossed: true } });
   return finishRestore(job, look, journal, open, { steps, proven: proven(), began }).catch(notRecorded(plan));
+}
+
+/** What a server without the attempt's journal has done cannot be told; doing it again would stop a member that serves. */
+function refuseStrangers(look: ClusterLook, plan: Plan, open: OpenAttempt): void {
+  const strangers = look.servers.filter((facts) => !isKnownTo(facts.journal, open)).map((facts) => facts.server);
+  if (strangers.length === 0) return;
+  const cause = new Error(`the journal on ${strangers.join(", ")} has no line of the attempt ${open.attempt}`);
+  throw interrupted(plan, ["resume"], cause);
 }
 
 /** A restore that is proven and not yet on record on every server is one that goes on. */

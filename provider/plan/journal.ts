@@ -77,6 +77,11 @@ export function readOpenAttempt(journals: readonly string[]): OpenAttempt | unde
   };
 }
 
+/** Whether a server's journal knows of an attempt: it may have been damaged since, or the server listed later. */
+export function isKnownTo(journal: string, { attempt }: Attempt): boolean {
+  return parseJournal(journal).some((line) => line.event === "open" && line.subject === attempt);
+}
+
 /** Writes the journal of one attempt on all its servers. */
 export interface Journal {
   /** The host for one step: its first change writes `begin` in the same script. */

@@ -9,6 +9,7 @@ import { behind, wrapHost } from "./wrapped-host";
 
 const LEASE_SECONDS = 60;
 const LOCK_LOST_EXIT = 76;
+const RELEASE_MS = 10_000;
 
 /** The right to change a cluster. It lies on its servers, so that every operator sees it. */
 export interface Lock {
@@ -29,7 +30,8 @@ export async function takeLock(cluster: string, operation: string, hosts: Hosts)
   const taken: Host[] = [];
   const release = async (): Promise<void> => {
     clearInterval(heartbeat);
-    await Promise.allSettled(taken.map((host) => host.run(releaseScript(directory, token))));
+    // A server that has gone keeps its lease until it ends by itself; nobody waits for that.
+    await inTime(Promise.allSettled(taken.map((host) => host.run(releaseScript(directory, token)))));
     leaveQueue();
   };
   const heartbeat = setInterval(
@@ -160,6 +162,15 @@ flock -w 5 8
 lease_read
 [ "$token" = "$mine" ] && rm -f "$d/lease"
 :`;
+}
+
+async function inTime(work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, RELEASE_MS);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 // Pulumi runs resources concurrently in one process: there they wait for each other instead of refusing.

@@ -2,7 +2,8 @@ import { serverDirectory } from "../../plan/server-directory";
 import { type Command, script, sh } from "../../transport/shell";
 import { installFile } from "../../transport/install-file";
 import type { EtcdFacts } from "./facts";
-import { type RestorePlaces, resumeBackups, startHeld } from "./restore-scripts";
+import { type RestorePlaces } from "./restore-places";
+import { resumeBackups, startHeld } from "./restore-services";
 
 /** Ends an attempt on one server: backups run again, the restore is on record outside etcd's data, what was staged is gone. */
 export function finishServer(cluster: string, marker: string, places: RestorePlaces): Command {

@@ -4,9 +4,11 @@ import { scheduledBackups } from "./backups";
 import { finishServer, leaveServer } from "./finish-server";
 import { inspect } from "./inspect";
 import { membersOf } from "./members";
-import { restorePlaces, startApiServer, workDirectory } from "./restore-scripts";
-import { restoreStages, settle } from "./restore-stages";
+import { restorePlaces, workDirectory } from "./restore-places";
+import { startApiServer } from "./restore-services";
+import { restoreStages } from "./restore-stages";
 import { saveSnapshot, snapshotDirectory } from "./save-snapshot";
+import { settle } from "./settle";
 import { describeSnapshot } from "./snapshot-status";
 
 /** etcd as a systemd unit. */

@@ -1,31 +1,23 @@
 import { BackupError } from "../../errors";
 import type { Cluster } from "../../model";
-import type { Hosts, Stage, Step } from "../../plan/plan";
+import type { Stage, Step } from "../../plan/plan";
 import { wrapHost } from "../../plan/wrapped-host";
 import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
 import type { Host } from "../../transport/host";
 import { type Command, sh, titled } from "../../transport/shell";
+import { API_SERVER_UNIT } from "../distribution";
 import type { EtcdFacts } from "./facts";
-import { bootOfBegin, canGoBack } from "./settle";
+import { prepareData, removePrepared, swapBack, swapData } from "./restore-data";
+import { type RestorePlaces, restorePlaces, workDirectory } from "./restore-places";
 import {
-  type RestorePlaces,
   pauseBackups,
-  prepareData,
-  removePrepared,
-  restorePlaces,
   resumeBackups,
-} from "./restore-scripts";
-import {
   startApiServer,
   startAsBefore,
   startMember,
   stopApiServer,
   stopMember,
-  swapBack,
-  swapData,
-  workDirectory,
-} from "./restore-scripts";
-import { API_SERVER_UNIT } from "../distribution";
+} from "./restore-services";
 import type { EqualMembers, Members } from "./members";
 import { saveSafetySnapshot } from "./save-snapshot";
 
@@ -159,32 +151,6 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
 function calledAfter<S extends Pick<Step, "run">>(title: string, step: S): S {
   const named = (host: Host): Host => wrapHost(host, (command, options) => host.run(titled(title, command), options));
   return { ...step, run: (host: Host) => step.run(named(host)) };
-}
-
-/** Whether anything may have been written to the restored members. Stops them to find out. */
-export async function settle(
-  servers: readonly EtcdFacts[],
-  request: RestoreStagesRequest,
-  hosts: Hosts,
-): Promise<"forward" | "back"> {
-  if (await request.members.hasQuorum()) return "forward";
-  const verdicts = await Promise.all(
-    servers.map(async (facts) => {
-      const host = hosts.get(facts.server);
-      if (host === undefined) return false;
-      const places = restorePlaces(request.cluster.name, facts, request.attempt);
-      await host.run(stopMember(facts, places), { timeoutMs: 3 * MINUTES });
-      return canGoBack(host, facts, places, await bootOfBegin(host, request.cluster.name, `${facts.server}:start`));
-    }),
-  );
-  if (verdicts.every((verdict) => verdict)) return "back";
-  // Only forward is left: what was stopped to look at it runs again.
-  await Promise.all(
-    servers.map(async (facts) =>
-      hosts.get(facts.server)?.run(startMember(facts, restorePlaces(request.cluster.name, facts, request.attempt))),
-    ),
-  );
-  return "forward";
 }
 
 async function stage(host: Host, server: string, places: RestorePlaces, request: RestoreStagesRequest): Promise<void> {

@@ -1,8 +1,41 @@
 import { journalPath } from "../../plan/journal";
+import type { Hosts } from "../../plan/plan";
 import type { HostReader } from "../../transport/host";
 import type { EtcdFacts } from "./facts";
 import { parsePairs } from "./parts";
-import { examineStopped, type RestorePlaces } from "./restore-scripts";
+import { examineStopped } from "./restore-data";
+import { type RestorePlaces, restorePlaces } from "./restore-places";
+import { startMember, stopMember } from "./restore-services";
+import type { RestoreStagesRequest } from "./restore-stages";
+
+/** Whether anything may have been written to the restored members. Stops them to find out. */
+export async function settle(
+  servers: readonly EtcdFacts[],
+  request: RestoreStagesRequest,
+  hosts: Hosts,
+): Promise<"forward" | "back"> {
+  if (await request.members.hasQuorum()) return "forward";
+  const verdicts = await Promise.all(
+    servers.map(async (facts) => {
+      const host = hosts.get(facts.server);
+      if (host === undefined) return false;
+      const places = restorePlaces(request.cluster.name, facts, request.attempt);
+      await host.run(stopMember(facts, places), { timeoutMs: STOP_MS });
+      return canGoBack(host, facts, places, await bootOfBegin(host, request.cluster.name, `${facts.server}:start`));
+    }),
+  );
+  if (verdicts.every((verdict) => verdict)) return "back";
+  // Only forward is left: what was stopped to look at it runs again.
+  await Promise.all(
+    servers.map(async (facts) =>
+      hosts.get(facts.server)?.run(startMember(facts, restorePlaces(request.cluster.name, facts, request.attempt))),
+    ),
+  );
+  return "forward";
+}
+
+/** systemd itself waits for 90 s before it kills. */
+const STOP_MS = 180_000;
 
 /** The boot in which a step began, from this server's own journal. */
 export async function bootOfBegin(host: HostReader, cluster: string, step: string): Promise<string | undefined> {

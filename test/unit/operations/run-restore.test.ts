@@ -150,6 +150,16 @@ describe("superseding an attempt that crossed", () => {
   });
 });
 
+test("an attempt that a server's journal does not know is not gone on with there: a member that serves would be stopped", async () => {
+  const hosts = servers({ s1: [], s2: [] });
+  lookAtCluster.mockResolvedValueOnce(look({ open: attempt({ crossed: true }) }));
+  await expect(run(hosts)).rejects.toMatchObject({
+    code: "RESTORE_INTERRUPTED",
+    message: expect.stringContaining("the journal on s1, s2 has no line of the attempt a1") as string,
+  });
+  expect(transcripts(hosts)).toEqual({ s1: [], s2: [] });
+});
+
 test("a snapshot of this very update is refused also after something was put back", async () => {
   rememberTaken([location]);
   lookAtCluster.mockResolvedValueOnce(look({ open: attempt({}) })).mockResolvedValueOnce(look({}));

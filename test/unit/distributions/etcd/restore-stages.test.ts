@@ -1,9 +1,6 @@
+import { settle } from "../../../../provider/distributions/etcd/settle";
 import type { Members } from "../../../../provider/distributions/etcd/members";
-import {
-  restoreStages,
-  type RestoreStagesRequest,
-  settle,
-} from "../../../../provider/distributions/etcd/restore-stages";
+import { restoreStages, type RestoreStagesRequest } from "../../../../provider/distributions/etcd/restore-stages";
 import type { Cluster } from "../../../../provider/model";
 import type { Stage, Step } from "../../../../provider/plan/plan";
 import { etcdFacts } from "../../../support/etcd-facts";

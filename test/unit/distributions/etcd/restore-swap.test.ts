@@ -1,12 +1,8 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { EtcdFacts } from "../../../../provider/distributions/etcd/facts";
-import {
-  removePrepared,
-  restorePlaces,
-  swapBack,
-  swapData,
-} from "../../../../provider/distributions/etcd/restore-scripts";
+import { removePrepared, swapBack, swapData } from "../../../../provider/distributions/etcd/restore-data";
+import { restorePlaces } from "../../../../provider/distributions/etcd/restore-places";
 import { type Command, rawScript, script } from "../../../../provider/transport/shell";
 import { etcdFacts } from "../../../support/etcd-facts";
 import { type ScriptHost, scriptHost } from "../../../support/script-host";

@@ -1,4 +1,4 @@
-import { restorePlaces } from "../../../../provider/distributions/etcd/restore-scripts";
+import { restorePlaces } from "../../../../provider/distributions/etcd/restore-places";
 import { bootOfBegin, canGoBack } from "../../../../provider/distributions/etcd/settle";
 import { etcdFacts } from "../../../support/etcd-facts";
 import { fakeHost } from "../../../support/fake-host";

@@ -1,68 +1,6 @@
-import { serverDirectory } from "../../plan/server-directory";
 import { type Command, rawScript, script, sh } from "../../transport/shell";
 import type { EtcdFacts } from "./facts";
-import { unitName } from "./places";
-
-/** What one attempt puts on a server, and where. */
-export interface RestorePlaces {
-  /** The staged file and what is remembered between steps. Ours alone. */
-  readonly work: string;
-  readonly staged: string;
-  /** The restored data, built beside the old one on the same file system, so that a rename swaps them. */
-  readonly prepared: string;
-  readonly preparedWal: string | undefined;
-  /** The old data. Never deleted by us. */
-  readonly aside: string;
-  readonly asideWal: string | undefined;
-}
-
-export function restorePlaces(cluster: string, facts: EtcdFacts, attempt: string): RestorePlaces {
-  const { dataDir, walDir } = facts.member;
-  const work = workDirectory(cluster, attempt);
-  return {
-    work,
-    staged: `${work}/snapshot.db`,
-    // Inside the data directory, which may be a mount point: only there is a rename certain to be one.
-    prepared: `${dataDir}/.restore-${attempt}`,
-    preparedWal: walDir === undefined ? undefined : `${walDir}/.restore-${attempt}`,
-    aside: `${dataDir}/member.before-${attempt}`,
-    asideWal: walDir === undefined ? undefined : `${walDir}/before-${attempt}`,
-  };
-}
-
-export function workDirectory(cluster: string, attempt: string): string {
-  return `${serverDirectory(cluster)}/restore-${attempt}`;
-}
-
-export function pauseBackups(cluster: string, places: RestorePlaces): Command {
-  const unit = unitName(cluster);
-  return sh`mkdir -p ${places.work} && cd ${places.work} || exit 1
-${rememberOnce("timer", sh`systemctl is-active ${`${unit}.timer`}`)}
-[ "$(cat timer)" != active ] || systemctl stop ${`${unit}.timer`} ${`${unit}.service`}`;
-}
-
-/** Keeps what a look shows first, whatever later ones show. A look that is cut off leaves nothing. */
-function rememberOnce(path: string, look: Command): Command {
-  return sh`[ -e ${path} ] || { { ${look} || :; } >${`${path}.new`} && mv ${`${path}.new`} ${path}; } || exit 1`;
-}
-
-export function resumeBackups(cluster: string, places: RestorePlaces): Command {
-  return sh`[ "$(cat ${`${places.work}/timer`} 2>/dev/null)" != active ] || systemctl start ${`${unitName(cluster)}.timer`}`;
-}
-
-export function stopApiServer(unit: string, work: string): Command {
-  return sh`mkdir -p ${work} && cd ${work} || exit 1
-${rememberOnce("api-server", sh`systemctl is-active ${unit}`)}
-systemctl stop ${unit}`;
-}
-
-export function startApiServer(unit: string, work: string): Command {
-  // One that kept failing, because etcd was down, was wanted all the same.
-  return sh`case "$(cat ${`${work}/api-server`} 2>/dev/null)" in
-'' | inactive | deactivating | unknown) ;;
-*) systemctl reset-failed ${unit} 2>/dev/null; systemctl start --no-block ${unit} ;;
-esac`;
-}
+import { rememberOnce, type RestorePlaces } from "./restore-places";
 
 /** Restores into a directory of its own while etcd still runs: what is wrong with file or tool shows before anything stops. */
 export function prepareData(
@@ -111,68 +49,6 @@ set -- --bump-revision "$bump" --mark-compacted`;
 
 export function removePrepared(places: RestorePlaces): Command {
   return sh`rm -rf ${places.prepared} ${places.preparedWal ?? []}`;
-}
-
-const HOLD = "zz-etcd-backup-restore.conf";
-
-/** While a restore is between two states, not even a reboot may start etcd: an empty data directory would begin a new cluster. */
-function hold(facts: EtcdFacts): Command {
-  const folder = `/etc/systemd/system/${facts.unit}.d`;
-  return sh`mkdir -p ${folder} &&
-printf '%s\n' '# A restore is under way: etcd must not start. Removed by the restore itself.' '[Unit]' 'ConditionPathExists=/nonexistent/etcd-backup-restore' >${`${folder}/${HOLD}`} &&
-systemctl daemon-reload || exit 1`;
-}
-
-function unhold(facts: EtcdFacts): Command {
-  const folder = `/etc/systemd/system/${facts.unit}.d`;
-  return sh`rm -f ${`${folder}/${HOLD}`} && { rmdir ${folder} 2>/dev/null || :; } && systemctl daemon-reload || exit 1`;
-}
-
-/** Starts what an attempt that is left still keeps from starting. */
-export function startHeld(facts: EtcdFacts): Command {
-  return sh`if [ -e ${`/etc/systemd/system/${facts.unit}.d/${HOLD}`} ]; then
-  ${unhold(facts)}
-  systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit}
-fi`;
-}
-
-/** Stops etcd with SIGTERM and confirms that nothing listens on its ports any more. */
-export function stopMember(facts: EtcdFacts, places: RestorePlaces): Command {
-  return script(
-    sh`mkdir -p ${places.work} || exit 1
-${rememberOnce(`${places.work}/unit`, sh`systemctl show ${facts.unit} -p ActiveState --value`)}`,
-    hold(facts),
-    sh`systemctl stop ${facts.unit} || exit 1
-closed() {
-  # Without IPv6 the second file is not there, which awk takes for a failure.
-  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v ports=${ports(facts)} 'BEGIN { n = split(ports, p, ",") } $4 == "0A" { for (i = 1; i <= n; i++) if ($2 ~ ":" p[i] "$") found = 1 } END { exit found }'
-}
-n=0
-until closed; do
-  n=$((n + 1)); [ $n -lt 100 ] || { echo 'etcd was stopped, but something still listens on its ports' >&2; exit 1; }
-  sleep 0.2
-done`,
-  );
-}
-
-/** Starts what ran before `stopMember`. */
-export function startAsBefore(facts: EtcdFacts, places: RestorePlaces): Command {
-  return script(
-    unhold(facts),
-    sh`case "$(cat ${`${places.work}/unit`} 2>/dev/null)" in
-active | activating | reloading) systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit} ;;
-esac`,
-  );
-}
-
-/** Starts the restored member without waiting: etcd tells systemd that it is up only when there is a quorum. */
-export function startMember(facts: EtcdFacts, places: RestorePlaces): Command {
-  return script(
-    sh`mkdir -p ${places.work} || exit 1
-[ -e ${`${places.work}/files`} ] || { ${listFiles(facts)} >${`${places.work}/files`}; } || exit 1`,
-    unhold(facts),
-    sh`systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit}`,
-  );
 }
 
 /** Sets the old data aside and puts the prepared one in its place: two renames, safe to repeat after either. */
@@ -228,7 +104,7 @@ sync`,
 }
 
 /** Every file of the member with its size and times: an etcd that ran has changed some. */
-function listFiles(facts: EtcdFacts): Command {
+export function listFiles(facts: EtcdFacts): Command {
   const { dataDir, walDir } = facts.member;
   return sh`find ${`${dataDir}/member`} ${walDir ?? []} -type f -exec stat -c '%n %s %y %z' {} + | sort`;
 }
@@ -241,15 +117,4 @@ systemctl show ${facts.unit} -p ExecMainCode -p ExecMainStatus -p NRestarts
 printf 'boot=%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
 printf 'prepared=%s\n' "$(cat ${`${places.work}/prepared.json`})"
 printf 'now=%s\n' "$(${facts.restoreTool ?? "etcdutl"} snapshot status ${`${facts.member.dataDir}/member/snap/db`} --write-out=json 2>/dev/null)"`;
-}
-
-/** Ports in the kernel's own spelling. */
-function ports(facts: EtcdFacts): string {
-  const urls = ["listen-client-urls", "listen-peer-urls"].flatMap((flag) =>
-    (facts.settings.get(flag) ?? "").split(","),
-  );
-  const numbers = urls.flatMap((url) => /:(\d+)\/?$/.exec(url)?.slice(1) ?? []).map(Number);
-  return (numbers.length > 0 ? numbers : [2379, 2380])
-    .map((port) => port.toString(16).toUpperCase().padStart(4, "0"))
-    .join(",");
 }

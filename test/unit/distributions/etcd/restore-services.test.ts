@@ -3,19 +3,17 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import type { EtcdFacts } from "../../../../provider/distributions/etcd/facts";
 import { parsePairs } from "../../../../provider/distributions/etcd/parts";
+import { examineStopped, prepareData } from "../../../../provider/distributions/etcd/restore-data";
+import { restorePlaces, type RestorePlaces } from "../../../../provider/distributions/etcd/restore-places";
 import {
-  examineStopped,
   pauseBackups,
-  prepareData,
-  restorePlaces,
-  type RestorePlaces,
   resumeBackups,
   startApiServer,
   startAsBefore,
   startMember,
   stopApiServer,
   stopMember,
-} from "../../../../provider/distributions/etcd/restore-scripts";
+} from "../../../../provider/distributions/etcd/restore-services";
 import { etcdFacts } from "../../../support/etcd-facts";
 import { type ScriptHost, scriptHost } from "../../../support/script-host";
 

@@ -1,0 +1,39 @@
+import { serverDirectory } from "../../plan/server-directory";
+import { type Command, sh } from "../../transport/shell";
+import type { EtcdFacts } from "./facts";
+
+/** What one attempt puts on a server, and where. */
+export interface RestorePlaces {
+  /** The staged file and what is remembered between steps. Ours alone. */
+  readonly work: string;
+  readonly staged: string;
+  /** The restored data, built beside the old one on the same file system, so that a rename swaps them. */
+  readonly prepared: string;
+  readonly preparedWal: string | undefined;
+  /** The old data. Never deleted by us. */
+  readonly aside: string;
+  readonly asideWal: string | undefined;
+}
+
+export function restorePlaces(cluster: string, facts: EtcdFacts, attempt: string): RestorePlaces {
+  const { dataDir, walDir } = facts.member;
+  const work = workDirectory(cluster, attempt);
+  return {
+    work,
+    staged: `${work}/snapshot.db`,
+    // Inside the data directory, which may be a mount point: only there is a rename certain to be one.
+    prepared: `${dataDir}/.restore-${attempt}`,
+    preparedWal: walDir === undefined ? undefined : `${walDir}/.restore-${attempt}`,
+    aside: `${dataDir}/member.before-${attempt}`,
+    asideWal: walDir === undefined ? undefined : `${walDir}/before-${attempt}`,
+  };
+}
+
+export function workDirectory(cluster: string, attempt: string): string {
+  return `${serverDirectory(cluster)}/restore-${attempt}`;
+}
+
+/** Keeps what a look shows first, whatever later ones show. A look that is cut off leaves nothing. */
+export function rememberOnce(path: string, look: Command): Command {
+  return sh`[ -e ${path} ] || { { ${look} || :; } >${`${path}.new`} && mv ${`${path}.new`} ${path}; } || exit 1`;
+}
