@@ -36,6 +36,13 @@ beforeAll(async () => {
   servers = ["s1", "s2", "s3"].map((name) => lab.machine(name));
   // One API server beside a member, and one on a machine of its own.
   for (const name of ["s1", "api"]) await installApiServer(lab.machine(name));
+  // systemd stops it together with etcd, and does not start it again.
+  await lab
+    .machine("s2")
+    .exec(
+      `cat >/etc/systemd/system/needs-etcd.service && systemctl daemon-reload && systemctl start needs-etcd.service`,
+      { stdin: "[Unit]\nRequires=etcd.service\nAfter=etcd.service\n[Service]\nExecStart=/bin/sleep infinity\n" },
+    );
   cluster = {
     ...all,
     servers: all.servers.filter(({ name }) => name !== "api"),
@@ -98,6 +105,10 @@ systemctl is-active etcd-backup-demo.timer`);
     expect(owned).not.toMatch(/zz-etcd-backup|\.restore-|restore-2/);
     await backUpNow(server, "demo");
   }
+});
+
+test("a unit that requires etcd's was stopped with it, and runs again", async () => {
+  expect(await etcdLab.lab.machine("s2").exec("systemctl is-active needs-etcd.service")).toBe("active\n");
 });
 
 test("API servers, beside a member and on their own, are stopped before etcd and started after it", async () => {

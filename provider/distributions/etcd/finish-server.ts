@@ -3,11 +3,12 @@ import { type Command, script, sh } from "../../transport/shell";
 import { installFile } from "../../transport/install-file";
 import type { EtcdFacts } from "./facts";
 import { type RestorePlaces } from "./restore-places";
-import { resumeBackups, startHeld } from "./restore-services";
+import { resumeBackups, startDependants, startHeld } from "./restore-services";
 
 /** Ends an attempt on one server: backups run again, the restore is on record outside etcd's data, what was staged is gone. */
 export function finishServer(cluster: string, marker: string, places: RestorePlaces): Command {
   return script(
+    startDependants(places),
     resumeBackups(cluster, places),
     installFile(`${serverDirectory(cluster)}/restored.json`, marker, 0o600),
     sh`[ $? -eq 0 ] || exit 1
@@ -24,6 +25,7 @@ export function leaveServer(
 ): Command {
   return script(
     startHeld(facts),
+    startDependants(places),
     resumeBackups(cluster, places),
     ...(marker === undefined
       ? []

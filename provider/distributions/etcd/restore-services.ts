@@ -33,7 +33,8 @@ esac`;
 export function stopMember(facts: EtcdFacts, places: RestorePlaces): Command {
   return script(
     sh`mkdir -p ${places.work} || exit 1
-${rememberOnce(`${places.work}/unit`, sh`systemctl show ${facts.unit} -p ActiveState --value`)}`,
+${rememberOnce(`${places.work}/unit`, sh`systemctl show ${facts.unit} -p ActiveState --value`)}
+${rememberOnce(`${places.work}/dependants`, activeDependants(facts))}`,
     hold(facts),
     sh`systemctl stop ${facts.unit} || exit 1
 closed() {
@@ -55,7 +56,20 @@ export function startAsBefore(facts: EtcdFacts, places: RestorePlaces): Command 
     sh`case "$(cat ${`${places.work}/unit`} 2>/dev/null)" in
 active | activating | reloading) systemctl reset-failed ${facts.unit} 2>/dev/null; systemctl start --no-block ${facts.unit} ;;
 esac`,
+    startDependants(places),
   );
+}
+
+/** Units that require etcd's are stopped with it by systemd, which does not start them again. */
+function activeDependants(facts: EtcdFacts): Command {
+  return sh`for u in $(systemctl show ${facts.unit} -p RequiredBy -p BoundBy --value); do
+  ! systemctl is-active -q "$u" >/dev/null || printf '%s\n' "$u"
+done`;
+}
+
+export function startDependants(places: RestorePlaces): Command {
+  const list = `${places.work}/dependants`;
+  return sh`[ ! -s ${list} ] || while read -r u; do systemctl start --no-block "$u"; done <${list}`;
 }
 
 /** Starts the restored member without waiting: etcd tells systemd that it is up only when there is a quorum. */

@@ -60,6 +60,22 @@ describe("stopping etcd", () => {
     expect(hold()).toContain("ConditionPathExists=/nonexistent/");
   });
 
+  test("units that require it, and ran, are started again after it", async () => {
+    host.stub(
+      "systemctl",
+      `case "$*" in
+*RequiredBy*) printf 'api.service idle.service\n\n' ;;
+show*) echo active ;;
+is-active*api.service) exit 0 ;;
+is-active*) exit 3 ;;
+*) echo "$*" >>"$ROOT/told" ;;
+esac`,
+    );
+    await host.run(stopMember(facts, places));
+    await host.run(startAsBefore(facts, places));
+    expect(told().slice(-2)).toEqual(["start --no-block etcd.service", "start --no-block api.service"]);
+  });
+
   test("it is stopped when nothing listens on its ports any more", async () => {
     listening(2379, 22);
     host.stub(
