@@ -1,5 +1,5 @@
 import type { SnapshotFile, SnapshotLocation } from "../model";
-import type { Host, HostReader } from "../transport/host";
+import type { Host } from "../transport/host";
 
 /** A place where snapshots rest. Names are file names, without folder. */
 export interface SnapshotStore {
@@ -19,6 +19,3 @@ export interface SnapshotStore {
   /** Bytes of a snapshot from `offset` on, to look at it without fetching it. */
   readRange(name: string, offset: number, length: number): Promise<Uint8Array>;
 }
-
-/** How a store reaches the server whose credentials or files it uses. */
-export type StoreReader = HostReader;

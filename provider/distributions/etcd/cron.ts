@@ -1,4 +1,3 @@
-import { CronExpressionParser } from "cron-parser";
 import { cronFields, readCronField, weekdayNames } from "./cron-field";
 
 /**
@@ -34,13 +33,6 @@ export function expectedInterval(schedule: string): number {
     dayBefore = day;
   }
   return longest * 60_000;
-}
-
-/** The last run due before a moment, on clocks of that time zone. */
-export function previousRun(schedule: string, before: Date, timeZone = "UTC"): Date {
-  const { minutes, hours, days, months, weekdays } = parse(schedule);
-  const fields = [minutes, hours, days, months, weekdays].map((values) => values?.join(",") ?? "*");
-  return CronExpressionParser.parse(fields.join(" "), { currentDate: before, tz: timeZone }).prev().toDate();
 }
 
 /** When runs are due, each list in order. A day field that is `*` is undefined. */

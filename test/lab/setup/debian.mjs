@@ -7,7 +7,7 @@ import { run, step } from "./progress.mjs";
 
 const packages = [
   ...["systemd-container", "debootstrap", "debian-archive-keyring", "iproute2", "openssh-client", "openssl", "curl"],
-  ...["util-linux", "strace", "shellcheck"],
+  ...["util-linux", "strace", "shellcheck", "busybox"],
 ];
 
 let listsAreFresh = false;

@@ -1,10 +1,5 @@
 import { Cron } from "croner";
-import {
-  checkSchedule,
-  expectedInterval,
-  previousRun,
-  toOnCalendar,
-} from "../../../../provider/distributions/etcd/cron";
+import { checkSchedule, expectedInterval, toOnCalendar } from "../../../../provider/distributions/etcd/cron";
 
 const HOUR = 3_600_000;
 
@@ -86,13 +81,5 @@ test.each(["*/7 3,15 * * *", "0 0 13 * 5", "15 2 1-7 * mon", "0 12 31 * *", "@mo
       last = next;
     }
     expect(expectedInterval(schedule)).toBe(longest);
-    const moment = new Date("2027-05-05T05:05:05Z");
-    expect(previousRun(schedule, moment)).toEqual(cron.previousRuns(1, moment)[0]);
   },
 );
-
-test("the run before a moment goes by the clock of the servers", () => {
-  const before = new Date("2026-07-01T12:00:00Z");
-  expect(previousRun("0 4 * * *", before)).toEqual(new Date("2026-07-01T04:00:00Z"));
-  expect(previousRun("0 4 * * *", before, "Europe/Berlin")).toEqual(new Date("2026-07-01T02:00:00Z"));
-});
