@@ -7,7 +7,7 @@ import { run, step } from "./progress.mjs";
 
 const packages = [
   ...["systemd-container", "debootstrap", "debian-archive-keyring", "iproute2", "openssh-client", "openssl", "curl"],
-  ...["util-linux", "strace", "shellcheck", "busybox"],
+  ...["util-linux", "strace", "shellcheck", "busybox", "procps"],
 ];
 
 let listsAreFresh = false;
