@@ -35,6 +35,8 @@ type Options struct {
 	EtcdServer string // https://127.0.0.1:6443
 	EtcdToken  string
 	Output     string // ls -o
+	// RetentionGiven: prune sends a retention only when somebody gave one.
+	RetentionGiven bool
 
 	// Warnings are the lines to log before anything else ("Unknown flag --x found in config.yaml, skipping").
 	Warnings []string
