@@ -3,11 +3,26 @@ package kube
 
 import (
 	"context"
-	"net/http"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"lab/stand-ins/k3s/internal/personality"
+)
+
+// Object is one Kubernetes object as JSON has it.
+type Object map[string]any
+
+// ErrExists and ErrNotFound are the two answers that callers tell apart.
+var (
+	ErrExists   = errors.New("already exists")
+	ErrNotFound = errors.New("not found")
 )
 
 // Store holds the objects of one cluster.
@@ -16,42 +31,168 @@ type Store struct {
 	p      personality.Personality
 }
 
-// Node is what a server says of itself.
-type Node struct {
-	Name       string
-	Address    string
-	MemberName string // of its etcd member: s1-49aba739
-	// Voter is false while the member is a learner.
-	Voter bool
-	Ready bool
-	// Args and Env fill the annotations <prog>.io/node-args and node-env.
-	Args []string
-	Env  map[string]string
-}
-
 // New makes a Store on a client that is authenticated already.
 func New(client *clientv3.Client, p personality.Personality) *Store {
 	return &Store{client: client, p: p}
 }
 
 // EnsureCluster writes the namespaces and what else a new cluster holds; it leaves alone what is there.
-func (s *Store) EnsureCluster(ctx context.Context) error { return nil }
+func (s *Store) EnsureCluster(ctx context.Context) error {
+	for _, name := range []string{"kube-system", "default", "kube-public", "kube-node-lease"} {
+		r, _ := resourceNamed("namespaces")
+		if err := s.createKey(ctx, r.key("", name), encodeNamespace(name, newUID(), time.Now())); err != nil && !errors.Is(err, ErrExists) {
+			return err
+		}
+		root := Object{"kind": "ConfigMap", "metadata": Object{"name": "kube-root-ca.crt", "namespace": name}, "data": Object{"ca.crt": ""}}
+		if err := s.Create(ctx, "configmaps", root); err != nil && !errors.Is(err, ErrExists) {
+			return err
+		}
+	}
+	return nil
+}
 
 // ClusterID is the UID of the namespace kube-system.
-func (s *Store) ClusterID(ctx context.Context) (string, error) { return "", nil }
+func (s *Store) ClusterID(ctx context.Context) (string, error) {
+	namespace, err := s.Get(ctx, "namespaces", "", "kube-system")
+	if err != nil {
+		return "", err
+	}
+	return Text(namespace, "metadata", "uid"), nil
+}
 
-// UpsertNode creates or updates a Node with its etcd annotations and its condition EtcdIsVoter.
-func (s *Store) UpsertNode(ctx context.Context, node Node) error { return nil }
+// Get reads one object; ErrNotFound when there is none.
+func (s *Store) Get(ctx context.Context, plural, namespace, name string) (Object, error) {
+	r, _ := resourceNamed(plural)
+	response, err := s.client.Get(ctx, r.key(namespace, name))
+	if err != nil {
+		return nil, err
+	}
+	if len(response.Kvs) == 0 {
+		return nil, ErrNotFound
+	}
+	return decode(r, response.Kvs[0].Value, response.Kvs[0].ModRevision)
+}
 
-// EnsureNodePassword refuses a node whose password differs from the one in the Secret <node>.node-password.<prog>, and writes the Secret when it is missing.
-func (s *Store) EnsureNodePassword(ctx context.Context, node, password string) error { return nil }
+// List reads the objects of a namespace, or all when it is "", by name.
+func (s *Store) List(ctx context.Context, plural, namespace string) ([]Object, error) {
+	r, _ := resourceNamed(plural)
+	response, err := s.client.Get(ctx, r.key(namespace, ""), clientv3.WithPrefix())
+	if err != nil {
+		return nil, err
+	}
+	var objects []Object
+	for _, kv := range response.Kvs {
+		object, err := decode(r, kv.Value, kv.ModRevision)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kv.Key, err)
+		}
+		objects = append(objects, object)
+	}
+	return objects, nil
+}
 
-// DeleteNodePassword removes that Secret, as the first start after a restore does.
-func (s *Store) DeleteNodePassword(ctx context.Context, node string) error { return nil }
+// Create fills in what a server adds to a new object and writes it; ErrExists when it is there.
+func (s *Store) Create(ctx context.Context, plural string, object Object) error {
+	r, _ := resourceNamed(plural)
+	object["apiVersion"], object["kind"] = r.apiVersion(), r.kind
+	metadata := Child(object, "metadata")
+	metadata["uid"] = newUID()
+	metadata["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+	key := r.key(Text(object, "metadata", "namespace"), Text(object, "metadata", "name"))
+	if r.kind == "Namespace" {
+		return s.createKey(ctx, key, encodeNamespace(Text(object, "metadata", "name"), newUID(), time.Now()))
+	}
+	return s.createKey(ctx, key, encode(object))
+}
 
-// Handler answers /readyz, /livez, /healthz, /version, /api and /apis. The caller has authenticated the client by its certificate.
-// Deleting a Node removes the etcd member that its annotation node-name names.
-func (s *Store) Handler() http.Handler { return nil }
+// Put writes an object over what is there.
+func (s *Store) Put(ctx context.Context, plural string, object Object) error {
+	r, _ := resourceNamed(plural)
+	_, err := s.client.Put(ctx, r.key(Text(object, "metadata", "namespace"), Text(object, "metadata", "name")), string(encode(object)))
+	return err
+}
 
-// CLI runs `kubectl …` and returns the exit code.
-func CLI(p personality.Personality, args []string, env map[string]string) int { return 0 }
+// Delete removes an object; ErrNotFound when there is none. With a Node goes the etcd member that its annotation names.
+func (s *Store) Delete(ctx context.Context, plural, namespace, name string) error {
+	r, _ := resourceNamed(plural)
+	if r.kind == "Node" {
+		node, err := s.Get(ctx, plural, "", name)
+		if err != nil {
+			return err
+		}
+		s.removeMember(ctx, Text(node, "metadata", "annotations", s.annotation("node-name")))
+	}
+	response, err := s.client.Delete(ctx, r.key(namespace, name))
+	if err == nil && response.Deleted == 0 {
+		return ErrNotFound
+	}
+	return err
+}
+
+func (s *Store) createKey(ctx context.Context, key string, value []byte) error {
+	response, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).Then(clientv3.OpPut(key, string(value))).Commit()
+	if err == nil && !response.Succeeded {
+		return ErrExists
+	}
+	return err
+}
+
+// annotation is etcd.k3s.cattle.io/<name>, or rke2's.
+func (s *Store) annotation(name string) string {
+	return "etcd." + s.p.Program + ".cattle.io/" + name
+}
+
+func encode(object Object) []byte {
+	delete(Child(object, "metadata"), "resourceVersion")
+	content, _ := json.Marshal(object)
+	return content
+}
+
+func decode(r resource, content []byte, revision int64) (Object, error) {
+	var object Object
+	if strings.HasPrefix(string(content), magic) {
+		object = decodeNamespace(content)
+	} else if err := json.Unmarshal(content, &object); err != nil {
+		return nil, err
+	}
+	object["apiVersion"], object["kind"] = r.apiVersion(), r.kind
+	Child(object, "metadata")["resourceVersion"] = strconv.FormatInt(revision, 10)
+	return object, nil
+}
+
+// Text reads a string inside an object, "" when it is not there.
+func Text(object Object, path ...string) string {
+	var at any = map[string]any(object)
+	for _, name := range path {
+		switch fields := at.(type) {
+		case map[string]any:
+			at = fields[name]
+		case Object:
+			at = fields[name]
+		default:
+			return ""
+		}
+	}
+	text, _ := at.(string)
+	return text
+}
+
+// Child returns a field that is an object, made when it is missing.
+func Child(object Object, name string) Object {
+	switch fields := object[name].(type) {
+	case Object:
+		return fields
+	case map[string]any:
+		return fields
+	}
+	child := Object{}
+	object[name] = child
+	return child
+}
+
+func newUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
