@@ -77,9 +77,12 @@ export async function removeBackups(cluster: Cluster, call: Call): Promise<void>
   call.progress.status("removing the backups' configuration; snapshots stay");
   const hosts = await lookOnEveryServer(cluster, (host) => Promise.resolve(host));
   const lock = await takeLock(cluster.name, "remove backups", new Map(hosts.map((host) => [host.name, host])));
-  const { backups } = distributionOf(cluster);
+  const { backups, inspect } = distributionOf(cluster);
   try {
-    await onEveryServer(cluster, (host) => lock.guard(host).run(backups.remove(cluster)));
+    await onEveryServer(cluster, async (host) => {
+      const facts = await inspect(host, cluster);
+      await lock.guard(host).run(backups.remove(cluster, facts));
+    });
   } finally {
     await lock.release();
   }
@@ -111,7 +114,7 @@ async function putRight(
     call.progress.status(`${host.name}: ${look.drift[0] ?? "taking the snapshot that did not come"}`);
     const guarded = lock.guard(host);
     if (look.drift.length > 0) await guarded.run(backups.putRight(cluster, settings, look));
-    if (look.stale !== undefined) await guarded.run(backups.saveNow(cluster), { timeoutMs: 30 * 60_000 });
+    if (look.stale !== undefined) await guarded.run(backups.saveNow(cluster, look), { timeoutMs: 30 * 60_000 });
   });
 }
 

@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { BackupError, hasCode } from "../errors";
 import { type Cluster, formatLocation, parseLocation, type S3Settings, type SnapshotFile } from "../model";
 import { distributionOf } from "../distributions";
-import { SAFETY_PREFIX, type ServerFacts } from "../distributions/distribution";
+import { SAFETY_PREFIX, type ServerFacts, type Snapshots } from "../distributions/distribution";
 import { directoryStore } from "../stores/directory";
 import { openStore } from "../stores/open-store";
 import { namesThere } from "../stores/snapshot-name";
@@ -27,9 +27,14 @@ export async function findSnapshot(
   { hosts, servers }: Pick<ClusterLook, "hosts" | "servers">,
 ): Promise<FoundSnapshot> {
   const [someHost] = hosts.values();
+  const { readName } = distributionOf(cluster).snapshots;
   const location = parseLocation(wanted);
   if (location?.kind === "file") {
-    return inStore(directoryStore(hosts, location.server, posix.dirname(location.path)), posix.basename(location.path));
+    return inStore(
+      directoryStore(hosts, location.server, posix.dirname(location.path)),
+      posix.basename(location.path),
+      readName,
+    );
   }
   if (location?.kind === "s3") {
     const slash = location.key.lastIndexOf("/");
@@ -38,10 +43,10 @@ export async function findSnapshot(
       bucket: location.bucket,
       folder: slash < 0 ? "" : location.key.slice(0, slash),
     };
-    return inStore(openStore(settings, cluster.name, someHost), location.key.slice(slash + 1));
+    return inStore(openStore(settings, cluster.name, someHost), location.key.slice(slash + 1), readName);
   }
   const stores = s3 === undefined ? localStores(cluster, hosts, servers) : [openStore(s3, cluster.name, someHost)];
-  return wanted === "latest" ? latest(stores) : firstWith(stores, wanted);
+  return wanted === "latest" ? latest(stores, readName) : firstWith(stores, wanted, readName);
 }
 
 /** The directories in which the servers keep this cluster's snapshots: where we put them, and where their backups do. */
@@ -52,7 +57,7 @@ function localStores(cluster: Cluster, hosts: ReachedHosts, servers: readonly Se
   );
 }
 
-async function inStore(store: SnapshotStore, name: string): Promise<FoundSnapshot> {
+async function inStore(store: SnapshotStore, name: string, readName: ReadName): Promise<FoundSnapshot> {
   const file = await store.stat(name);
   if (file === undefined) {
     const names = (await store.list()).map((other) => other.name);
@@ -60,12 +65,12 @@ async function inStore(store: SnapshotStore, name: string): Promise<FoundSnapsho
       hint: namesThere(names),
     });
   }
-  return found(store, file);
+  return found(store, file, readName);
 }
 
-async function firstWith(stores: readonly SnapshotStore[], name: string): Promise<FoundSnapshot> {
+async function firstWith(stores: readonly SnapshotStore[], name: string, readName: ReadName): Promise<FoundSnapshot> {
   const results = await Promise.all(stores.map(async (store) => ({ store, file: await store.stat(name) })));
-  for (const { store, file } of results) if (file !== undefined) return found(store, file);
+  for (const { store, file } of results) if (file !== undefined) return found(store, file, readName);
   const names = (await Promise.all(stores.map((store) => store.list()))).flat().map((file) => file.name);
   throw new BackupError(
     "SNAPSHOT_NOT_FOUND",
@@ -77,17 +82,17 @@ async function firstWith(stores: readonly SnapshotStore[], name: string): Promis
 }
 
 /** The newest one that is whole; what a restore saved of the data it replaced is never meant. */
-async function latest(stores: readonly SnapshotStore[]): Promise<FoundSnapshot> {
+async function latest(stores: readonly SnapshotStore[], readName: ReadName): Promise<FoundSnapshot> {
   const listed = await Promise.all(stores.map(async (store) => (await store.list()).map((file) => ({ store, file }))));
   const candidates = listed
     .flat()
-    .filter(({ file }) => file.name.endsWith(".db") && !file.name.startsWith(SAFETY_PREFIX))
+    .filter(({ file }) => readName(file.name) !== undefined && !file.name.startsWith(SAFETY_PREFIX))
     // An older one may have been copied there later.
-    .sort((a, b) => takenAt(b.file).localeCompare(takenAt(a.file)));
+    .sort((a, b) => takenAt(b.file, readName).localeCompare(takenAt(a.file, readName)));
   for (const { store, file } of candidates) {
     try {
       const verified = await store.stat(file.name);
-      if (verified !== undefined) return found(store, verified);
+      if (verified !== undefined) return found(store, verified, readName);
     } catch (error) {
       // A newer snapshot that is not whole is not the latest: the plan names the one that is.
       if (!hasCode(error, "SNAPSHOT_CORRUPT")) throw error;
@@ -98,19 +103,20 @@ async function latest(stores: readonly SnapshotStore[]): Promise<FoundSnapshot> 
   });
 }
 
-function found(store: SnapshotStore, file: SnapshotFile): FoundSnapshot {
-  refuseIncomplete(file);
+function found(store: SnapshotStore, file: SnapshotFile, readName: ReadName): FoundSnapshot {
+  if (readName(file.name)?.compressed !== true) refuseIncomplete(file);
   return {
-    file: { ...file, takenAt: takenAt(file) },
+    file: { ...file, takenAt: takenAt(file, readName) },
     title: formatLocation(file.location),
     fetch: (host, path) => store.fetch(host, file.name, path),
   };
 }
 
-/** Our names end in the time of the server when it saved; a store knows only when it was given the file. */
-function takenAt(file: SnapshotFile): string {
-  const [, seconds] = /-(\d{9,11})\.db$/.exec(file.name) ?? [];
-  return seconds === undefined ? file.takenAt : new Date(Number(seconds) * 1000).toISOString();
+type ReadName = Snapshots["readName"];
+
+/** A name tells the time of the server when it saved; a store knows only when it was given the file. */
+function takenAt(file: SnapshotFile, readName: ReadName): string {
+  return readName(file.name)?.takenAt ?? file.takenAt;
 }
 
 /** What the size alone tells: a database of whole pages, and 32 bytes of SHA-256. */

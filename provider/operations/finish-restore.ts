@@ -1,10 +1,12 @@
 import { distributionOf } from "../distributions";
-import { type EqualMembers, SAFETY_PREFIX } from "../distributions/distribution";
+import { SAFETY_PREFIX } from "../distributions/distribution";
+import type { EqualMembers } from "../distributions/members";
 import type { Cluster } from "../model";
 import type { Applied } from "../plan/apply";
 import type { Progress } from "../model";
 import type { Attempt, Journal } from "../plan/journal";
 import type { Hosts } from "../plan/plan";
+import { attemptDirectory } from "../plan/server-directory";
 import { sh } from "../transport/shell";
 import type { ClusterLook } from "./look-at-cluster";
 import type { RestoreReport } from "./restore";
@@ -48,8 +50,8 @@ export async function finishRestore(
   };
   await Promise.all(
     look.servers.map(async (facts) => {
-      const places = restores.places(cluster.name, facts, attempt.attempt);
-      await hosts.get(facts.server)?.run(restores.finish(cluster.name, JSON.stringify(marker), places));
+      const finish = restores.finish(cluster.name, facts, attempt.attempt, JSON.stringify(marker));
+      await hosts.get(facts.server)?.run(finish);
     }),
   );
   await forgetElsewhere(cluster, look, hosts, attempt.attempt);
@@ -67,8 +69,8 @@ export async function forgetElsewhere(
 ): Promise<void> {
   const etcd = new Set(look.servers.map((facts) => facts.server));
   const others = [...hosts.values()].filter((host) => !etcd.has(host.name));
-  const work = distributionOf(cluster).restores.workDirectory(cluster.name, attempt);
-  await Promise.all(others.map((host) => host.run(sh`rm -rf ${work}`)));
+  const command = sh`rm -rf ${attemptDirectory(cluster.name, attempt)}`;
+  await Promise.all(others.map((host) => host.run(command)));
 }
 
 function tell({ restored, revisionAfter, safetySnapshots, setAside }: RestoreReport, progress: Progress): void {
@@ -88,9 +90,9 @@ async function leftBehind(
   const { restores, snapshots } = distributionOf(cluster);
   const found = await Promise.all(
     look.servers.map(async (facts) => {
-      const { aside, asideWal } = restores.places(cluster.name, facts, attempt);
       const safety = `${snapshots.directories(cluster, facts)[0]}/${SAFETY_PREFIX}${attempt}-`;
-      const answer = await look.hosts.get(facts.server)?.query(sh`for p in ${aside} ${asideWal ?? []} ${safety}*.db; do
+      const answer = await look.hosts.get(facts.server)
+        ?.query(sh`for p in ${restores.setAside(facts, attempt)} ${safety}*; do
   [ ! -e "$p" ] || printf '%s\n' "$p"
 done`);
       const paths = (answer?.stdout ?? "").split("\n").filter((path) => path !== "");

@@ -1,5 +1,6 @@
 import { distributionOf } from "../distributions";
-import type { MemberLook, Members, ServerFacts } from "../distributions/distribution";
+import type { ServerFacts } from "../distributions/distribution";
+import { type MemberLook, type Members, membersOf } from "../distributions/members";
 import type { Cluster } from "../model";
 import { type OpenAttempt, readOpenAttempt } from "../plan/journal";
 import { lookOnEveryServer, type ReachedHosts } from "./reach";
@@ -29,7 +30,7 @@ export async function lookAtCluster(cluster: Cluster): Promise<ClusterLook> {
   }));
   const hosts = new Map(seen.map(({ host }) => [host.name, host]));
   const servers = seen.map(({ facts }) => facts);
-  const members = distribution.members(cluster, servers, hosts);
+  const members = membersOf(cluster, servers, hosts);
   const running = servers.some((facts) => facts.running);
   const status = running ? await members.look() : new Map<string, undefined>();
   return {

@@ -1,15 +1,18 @@
 import { distributionOf } from "../distributions";
-import type { EqualMembers } from "../distributions/distribution";
+import type { RestoreStagesRequest } from "../distributions/distribution";
+import { megabytes } from "../distributions/free-space";
+import type { EqualMembers } from "../distributions/members";
 import type { Cluster } from "../model";
 import type { Hosts, Plan } from "../plan/plan";
 import type { FoundSnapshot } from "./find-snapshot";
 import type { ClusterLook } from "./look-at-cluster";
 import type { RestoreRequest } from "./restore";
-import { megabytes } from "./restore-findings";
 
 /** A plan, and what its servers' proven members look like once it ran. */
 export interface RestorePlan {
   readonly plan: Plan;
+  /** What the distribution says of it beside its stages. */
+  readonly notes: readonly string[];
   readonly proven: () => EqualMembers | undefined;
 }
 
@@ -27,12 +30,10 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
   const { attempt, identity, request, snapshot, deadline = Infinity } = wanted;
   const { restores } = distributionOf(cluster);
   let proven: EqualMembers | undefined;
-  const stagesRequest = {
-    cluster,
-    attempt,
-    members: look.members,
+  const stagesRequest: RestoreStagesRequest = {
+    ...{ cluster, attempt, members: look.members, snapshotName: snapshot?.file.name, token: request.token },
     safety: request.safetySnapshot ? livingServers(look) : [],
-    beyondRevision: bumps(look, request) ? highestRevision(look) : undefined,
+    ...{ bumpRevision: request.bumpRevision, highestRevision: highestRevision(look) },
     fetch: async (server: string, path: string): Promise<void> => {
       const host = look.hosts.get(server);
       if (host === undefined || snapshot === undefined) throw new Error(`nothing to stage on ${server}`);
@@ -59,13 +60,9 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
         if (!resumes) await look.members.waitForAnswers(livingServers(look), PATIENCE_MS);
       },
     },
+    notes: snapshot === undefined ? [] : restores.describe(look.servers, stagesRequest, snapshot.file),
     proven: () => proven,
   };
-}
-
-/** All members or none: they would differ. */
-function bumps(look: ClusterLook, request: RestoreRequest): boolean {
-  return request.bumpRevision && look.servers.every((facts) => facts.canBumpRevision);
 }
 
 /** The highest revision that any client can have seen, as far as anybody knows; 0 when nobody does. */
@@ -85,7 +82,7 @@ export function livingServers(look: ClusterLook): string[] {
 /** The plan in words. Times, never ages: two previews of the same plan read the same. */
 export function describePlan(
   look: ClusterLook,
-  plan: Plan,
+  { plan, notes }: RestorePlan,
   attempt: string,
   cluster: Cluster,
   request: RestoreRequest,
@@ -99,10 +96,10 @@ export function describePlan(
       ? []
       : [`${facts.server} ${status.revision}${status.memberId === status.leaderId ? " (leader)" : ""}`];
   });
-  const places = look.servers.map(
-    (facts) => `${facts.server}:${distributionOf(cluster).restores.places(cluster.name, facts, attempt).aside}`,
+  const { setAside } = distributionOf(cluster).restores;
+  const places = look.servers.flatMap((facts) =>
+    setAside(facts, attempt).map((path) => `${facts.server}:${path.replaceAll(attempt, "<time>")}`),
   );
-  const seconds = 20 + Math.ceil(snapshot.file.sizeBytes / (30 * 1024 * 1024));
   return [
     `Restore ${cluster.name} to ${snapshot.title}, ${megabytes(snapshot.file.sizeBytes)}, taken ${snapshot.file.takenAt}.`,
     `Everything written to etcd after ${snapshot.file.takenAt} will be lost.`,
@@ -113,18 +110,12 @@ export function describePlan(
       : [
           `No answer from etcd on ${silent.join(", ")}.${look.quorum ? " With a quorum alive, replacing a lost member is the smaller act." : ""}`,
         ]),
-    `Members afterwards: ${look.servers.map((facts) => `${facts.member.name} (${facts.server}, etcd ${facts.etcdVersion})`).join(", ")}.`,
     safetyLine(request, living),
     ...plan.stages.map(
       (stage, index) => `${index + 1}. ${stage[0]?.title ?? ""}: ${stage.map((step) => step.server).join(", ")}`,
     ),
-    bumps(look, request)
-      ? "The revision is raised beyond the present one, so that every watcher lists again."
-      : request.bumpRevision
-        ? "The revision is not raised: the servers' restore tool cannot. Restart every client that watches."
-        : "The revision is not raised, as asked.",
-    `The old data is set aside, not deleted: ${places.join(", ").replaceAll(attempt, "<time>")}.`,
-    `It takes about ${seconds} s; etcd is stopped for about 10 s of it.`,
+    `The old data is set aside, not deleted: ${places.join(", ")}.`,
+    ...notes,
   ];
 }
 

@@ -34,11 +34,11 @@ export async function previewRestore(cluster: Cluster, request: RestoreRequest, 
   const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
   if (free && isDone(look.marker, request, identity)) return donePreview(look.marker);
   const attempt = nameAttempt();
-  const { plan } = planRestore(cluster, look, { attempt, identity, request, snapshot });
+  const planned = planRestore(cluster, look, { attempt, identity, request, snapshot });
   return {
     snapshot: snapshot.title,
-    lines: [...openLines(look.open, identity), ...describePlan(look, plan, attempt, cluster, request, snapshot)],
-    refusals: (await restoreFindings(cluster, look, snapshot)).map((finding) => finding.text),
+    lines: [...openLines(look.open, identity), ...describePlan(look, planned, attempt, cluster, request, snapshot)],
+    refusals: (await restoreFindings(cluster, look, snapshot, request)).map((finding) => finding.text),
     done: false,
   };
 }

@@ -17,6 +17,10 @@ export interface RestoreRequest {
   readonly triggers: readonly unknown[];
   readonly safetySnapshot: boolean;
   readonly bumpRevision: boolean;
+  /** The server token that the snapshot was taken with, where the servers have another or none. */
+  readonly token?: string | undefined;
+  /** Codes of findings that are overruled. */
+  readonly accept?: readonly string[] | undefined;
 }
 
 /** What a restore did. */
@@ -74,7 +78,7 @@ async function findDone(
   refuseTakenHere(snapshot.title);
   const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
   if (isDone(look.marker, request, identity)) return look.marker.report;
-  await refuseFindings(cluster, look, snapshot);
+  await refuseFindings(cluster, look, snapshot, request);
   return undefined;
 }
 

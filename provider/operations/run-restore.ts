@@ -38,7 +38,7 @@ async function beginRestore(job: RestoreJob, look: ClusterLook, journal: Journal
   refuseTakenHere(snapshot.title);
   const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
   if (isDone(look.marker, request, identity)) return look.marker.report;
-  await refuseFindings(cluster, look, snapshot);
+  await refuseFindings(cluster, look, snapshot, request);
   const revision = highestRevision(look);
   const attempt: Attempt = {
     ...{ attempt: nameAttempt(), identity, quorumBefore: look.quorum },
@@ -84,7 +84,7 @@ async function endOpenAttempt(
     // What cannot be restored supersedes nothing.
     const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look);
     refuseTakenHere(snapshot.title);
-    await refuseFindings(cluster, look, snapshot);
+    await refuseFindings(cluster, look, snapshot, request);
     call.progress.info(
       `An earlier restore (${open.attempt}) did not end; this one supersedes it. What it set aside is kept.`,
     );
@@ -145,8 +145,7 @@ async function supersede({ cluster, hosts }: RestoreJob, look: ClusterLook, open
   );
   await Promise.all(
     look.servers.map(async (facts) => {
-      const places = restores.places(cluster.name, facts, open.attempt);
-      await hosts.get(facts.server)?.run(restores.leave(cluster.name, facts, places, marker));
+      await hosts.get(facts.server)?.run(restores.leave(cluster.name, facts, open.attempt, marker));
     }),
   );
   await forgetElsewhere(cluster, look, hosts, open.attempt);

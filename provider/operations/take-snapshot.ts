@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { distributionOf } from "../distributions";
-import { type Members, SAFETY_PREFIX, type SavedFile, type ServerFacts } from "../distributions/distribution";
+import { SAFETY_PREFIX, type SavedFile, type ServerFacts } from "../distributions/distribution";
+import { type Members, membersOf } from "../distributions/members";
 import { BackupError } from "../errors";
 import { type Cluster, formatLocation, parseLocation, type S3Settings } from "../model";
 import { takeLock } from "../plan/lock";
@@ -50,7 +51,7 @@ export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, c
     refuseReserved(cluster, request.name, facts);
     call.progress.status(`${host.name}: saving a snapshot`);
     const guarded = lock.guard(host);
-    const saved = await snapshots.save(guarded, facts, cluster, members, request.name);
+    const saved = await snapshots.save(guarded, facts, { cluster, members, base: request.name, s3: request.s3 });
     const locations = [formatLocation({ kind: "file", server: host.name, path: saved.path })];
     if (request.s3 !== undefined) {
       call.progress.status(`${host.name}: uploading ${saved.name}`);
@@ -153,7 +154,7 @@ async function chooseMember(
 ): Promise<{ host: ConnectedHost; facts: ServerFacts; members: Members }> {
   const distribution = distributionOf(cluster);
   const servers = await Promise.all([...hosts.values()].map((host) => distribution.inspect(host, cluster)));
-  const members = distribution.members(cluster, servers, hosts);
+  const members = membersOf(cluster, servers, hosts);
   const status = await members.look();
   const rank = (facts: ServerFacts): number => {
     const look = status.get(facts.server);

@@ -2,3 +2,8 @@
 export function serverDirectory(cluster: string): string {
   return `/var/lib/etcd-backup/${cluster}`;
 }
+
+/** What one attempt remembers on a machine, and leaves behind only when it is cut off. */
+export function attemptDirectory(cluster: string, attempt: string): string {
+  return `${serverDirectory(cluster)}/restore-${attempt}`;
+}

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { EtcdFacts } from "./facts";
-import { parsePairs } from "./parts";
+import { parsePairs } from "../parts";
 import { declaredCommand, othersDropIns, sameLines } from "./last-word";
 import { configDirectory } from "./places";
 import type { BackupFile } from "./units";

@@ -1,5 +1,5 @@
 import type { EtcdFacts } from "./facts";
-import { parsePairs } from "./parts";
+import { parsePairs } from "../parts";
 
 /** One value of the settings file that a server's scheduled backups run with; undefined when there is none. */
 export function backupSetting(facts: EtcdFacts, name: string): string | undefined {

@@ -16,7 +16,7 @@ import { staleSince } from "./stale-backups";
 import { type BackupFile, backupFiles } from "./units";
 
 /** A systemd timer, a hardened service, and one script. */
-export const scheduledBackups: ScheduledBackups = {
+export const scheduledBackups: ScheduledBackups<EtcdFacts> = {
   async look(host, cluster, settings) {
     const facts = await inspect(host, cluster, toOnCalendar(settings.schedule));
     const restoring = readOpenAttempt([facts.journal]) !== undefined;
@@ -123,7 +123,7 @@ function directoryOf(cluster: Cluster, settings: BackupSettings): string {
   return settings.directory ?? snapshotDirectory(cluster.name);
 }
 
-function configureScript(cluster: Cluster, settings: BackupSettings, { facts }: BackupsLook): Command {
+function configureScript(cluster: Cluster, settings: BackupSettings, { facts }: BackupsLook<EtcdFacts>): Command {
   const files = [
     ...declaredFiles(cluster, settings, facts),
     ...lastWord(cluster.name, settings.schedule, facts.backups),

@@ -1,18 +1,13 @@
+import type { MemberAccess, ServerFacts } from "../distribution";
 import type { MemberSettings } from "./member-settings";
 
 /** What was seen on a server that runs etcd under systemd. */
-export interface EtcdFacts {
-  readonly server: string;
-  /** The systemd unit, `etcd.service`. */
-  readonly unit: string;
+export interface EtcdFacts extends ServerFacts {
   readonly unitActive: boolean;
-  /** True when the etcd process itself was seen. */
-  readonly running: boolean;
   /** When systemd last started it, as systemd writes it; changes with every restart. */
   readonly startedAt: string;
   readonly user: string;
   readonly group: string;
-  readonly etcdVersion: string;
   /** Paths of tools; undefined when the server has none. */
   readonly etcdctl: string | undefined;
   /** etcdutl, or an etcdctl that still restores. */
@@ -23,27 +18,13 @@ export interface EtcdFacts {
   /** The member's own settings, by flag name. */
   readonly settings: MemberSettings;
   readonly member: MemberFacts;
-  /** The server's clock, seconds. */
-  readonly clock: number;
-  readonly boot: string;
   readonly backups: BackupFacts;
-  /** Text of our journal, marker and lease; empty when there is none. */
-  readonly journal: string;
-  readonly marker: string;
-  readonly lease: string;
 }
 
 /** What a restore and a client have to know of the member. */
-export interface MemberFacts {
-  readonly name: string;
+export interface MemberFacts extends MemberAccess {
   readonly dataDir: string;
   readonly walDir: string | undefined;
-  readonly peerUrls: readonly string[];
-  /** One client URL that answers on the server itself. */
-  readonly endpoint: string;
-  readonly cacert: string | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
 }
 
 /** What the server does about backups of ours. */

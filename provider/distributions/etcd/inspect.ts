@@ -5,7 +5,7 @@ import type { HostReader } from "../../transport/host";
 import { discoverScript } from "./discover-script";
 import type { BackupFacts, EtcdFacts, MemberFacts } from "./facts";
 import { type MemberSettings, readMemberSettings } from "./member-settings";
-import { parsePairs, parseParts } from "./parts";
+import { parsePairs, parseParts } from "../parts";
 
 /** Looks at one server, in one round trip. What cannot be found is asked for by the name of its input. */
 export async function inspect(

@@ -1,6 +1,7 @@
 import { type Command, rawScript, script, sh } from "../../transport/shell";
 import type { EtcdFacts } from "./facts";
-import { rememberOnce, type RestorePlaces } from "./restore-places";
+import { rememberOnce } from "../held-unit";
+import type { RestorePlaces } from "./restore-places";
 
 /** Restores into a directory of its own while etcd still runs: what is wrong with file or tool shows before anything stops. */
 export function prepareData(

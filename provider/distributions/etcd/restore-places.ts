@@ -1,5 +1,4 @@
-import { serverDirectory } from "../../plan/server-directory";
-import { type Command, sh } from "../../transport/shell";
+import { attemptDirectory } from "../../plan/server-directory";
 import type { EtcdFacts } from "./facts";
 
 /** What one attempt puts on a server, and where. */
@@ -17,7 +16,7 @@ export interface RestorePlaces {
 
 export function restorePlaces(cluster: string, facts: EtcdFacts, attempt: string): RestorePlaces {
   const { dataDir, walDir } = facts.member;
-  const work = workDirectory(cluster, attempt);
+  const work = attemptDirectory(cluster, attempt);
   return {
     work,
     staged: `${work}/snapshot.db`,
@@ -27,13 +26,4 @@ export function restorePlaces(cluster: string, facts: EtcdFacts, attempt: string
     aside: `${dataDir}/member.before-${attempt}`,
     asideWal: walDir === undefined ? undefined : `${walDir}/before-${attempt}`,
   };
-}
-
-export function workDirectory(cluster: string, attempt: string): string {
-  return `${serverDirectory(cluster)}/restore-${attempt}`;
-}
-
-/** Keeps what a look shows first, whatever later ones show. A look that is cut off leaves nothing. */
-export function rememberOnce(path: string, look: Command): Command {
-  return sh`[ -e ${path} ] || { { ${look} || :; } >${`${path}.new`} && mv ${`${path}.new`} ${path}; } || exit 1`;
 }

@@ -1,49 +1,31 @@
 import { BackupError } from "../../errors";
-import type { Cluster } from "../../model";
 import type { Stage, Step } from "../../plan/plan";
 import { wrapHost } from "../../plan/wrapped-host";
 import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
 import type { Host } from "../../transport/host";
 import { type Command, sh, titled } from "../../transport/shell";
-import { API_SERVER_UNIT } from "../distribution";
+import { API_SERVER_UNIT, type RestoreStagesRequest } from "../distribution";
+import { startAsBefore } from "../held-unit";
+import { attemptDirectory } from "../../plan/server-directory";
 import type { EtcdFacts } from "./facts";
 import { prepareData, removePrepared, swapBack, swapData } from "./restore-data";
-import { type RestorePlaces, restorePlaces, workDirectory } from "./restore-places";
+import { type RestorePlaces, restorePlaces } from "./restore-places";
 import {
   pauseBackups,
   resumeBackups,
   startApiServer,
-  startAsBefore,
   startMember,
   stopApiServer,
   stopMember,
 } from "./restore-services";
-import type { EqualMembers, Members } from "./members";
 import { saveSafetySnapshot } from "./save-snapshot";
 
 const MINUTES = 60_000;
 
-/** What a restore's stages are built from. */
-export interface RestoreStagesRequest {
-  readonly cluster: Cluster;
-  /** Names everything that this attempt puts on the servers. */
-  readonly attempt: string;
-  /** Copies the snapshot onto a server, whole or not at all. */
-  readonly fetch: (server: string, path: string) => Promise<void>;
-  readonly members: Members;
-  /** Servers whose etcd is alive and is saved first. */
-  readonly safety: readonly string[];
-  /** The revision that the restored data must be far beyond, by tools that can; undefined: the snapshot's own is kept. */
-  readonly beyondRevision: number | undefined;
-  /** How long a wait for the cluster may last now. */
-  readonly patienceMs: () => number;
-  /** Told what the proven members look like. */
-  readonly proven: (members: EqualMembers) => void;
-}
-
 /** The stages, in order, that bring the servers back to a snapshot. */
 export function restoreStages(servers: readonly EtcdFacts[], request: RestoreStagesRequest): readonly Stage[] {
   const { cluster, attempt, members } = request;
+  const beyondRevision = bumps(servers, request) ? request.highestRevision : undefined;
   const initialCluster = servers
     .flatMap(({ member }) => member.peerUrls.map((url) => `${member.name}=${url}`))
     .join(",");
@@ -72,7 +54,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
       id: `${name}:${action}`,
       title,
       server: name,
-      ...calledAfter(title, build(unit, workDirectory(cluster.name, attempt))),
+      ...calledAfter(title, build(unit, attemptDirectory(cluster.name, attempt))),
     }));
   const [first] = servers;
   const stages: Stage[] = [
@@ -94,10 +76,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
       },
     })).filter((step) => request.safety.includes(step.server)),
     each("prepare", "restore into a new data directory beside the old one", (facts, places) => ({
-      run: change(
-        prepareData(facts, places, initialCluster, `etcd-backup-${attempt}`, request.beyondRevision),
-        30 * MINUTES,
-      ),
+      run: change(prepareData(facts, places, initialCluster, `etcd-backup-${attempt}`, beyondRevision), 30 * MINUTES),
       undo: change(removePrepared(places)),
     })),
     apiServers("stop-api-server", "stop the API servers", (unit, work) => ({
@@ -106,7 +85,7 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
     })),
     each("stop", "stop etcd", (facts, places) => ({
       run: change(stopMember(facts, places), 3 * MINUTES),
-      undo: change(startAsBefore(facts, places), 3 * MINUTES),
+      undo: change(startAsBefore(facts.unit, places.work), 3 * MINUTES),
     })),
     each("swap", "set the old data aside and put the restored data in its place", (facts, places) => ({
       run: change(swapData(facts, places)),
@@ -145,6 +124,11 @@ export function restoreStages(servers: readonly EtcdFacts[], request: RestoreSta
     })),
   ];
   return stages.filter((stage) => stage.length > 0);
+}
+
+/** All members or none: they would differ. */
+export function bumps(servers: readonly EtcdFacts[], request: RestoreStagesRequest): boolean {
+  return request.bumpRevision && servers.every((facts) => facts.canBumpRevision);
 }
 
 /** Messages call what a step runs after the step, not after the first line of its script. */

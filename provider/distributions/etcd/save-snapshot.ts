@@ -4,17 +4,9 @@ import { serverDirectory } from "../../plan/server-directory";
 import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
 import type { Host } from "../../transport/host";
 import { type Command, sh } from "../../transport/shell";
-import { SAFETY_PREFIX } from "../distribution";
+import { SAFETY_PREFIX, type SavedFile, type SaveRequest } from "../distribution";
 import type { EtcdFacts } from "./facts";
-import type { Members } from "./members";
-
-export interface SavedFile {
-  readonly name: string;
-  readonly path: string;
-  readonly sizeBytes: number;
-  readonly sha256: string;
-  readonly takenAt: string;
-}
+import type { Members } from "../members";
 
 /** Where a cluster's snapshots lie on a server unless its backups say otherwise. */
 export function snapshotDirectory(cluster: string): string {
@@ -28,9 +20,7 @@ export function snapshotDirectory(cluster: string): string {
 export async function saveSnapshot(
   host: Host,
   facts: EtcdFacts,
-  cluster: Cluster,
-  members: Members,
-  base: string,
+  { cluster, members, base }: SaveRequest,
 ): Promise<SavedFile> {
   const takenAt = new Date(facts.clock * 1000).toISOString();
   const name = `${base}-${facts.server}-${facts.clock}.db`;
@@ -75,7 +65,7 @@ export async function saveSafetySnapshot(
   members: Members,
   attempt: string,
 ): Promise<SavedFile> {
-  return saveSnapshot(host, facts, cluster, members, `${SAFETY_PREFIX}${attempt}`);
+  return saveSnapshot(host, facts, { cluster, members, base: `${SAFETY_PREFIX}${attempt}` });
 }
 
 /** Only the last act goes through `host`, which may check a lock first: until then the file has a name that means nothing. */

@@ -1,12 +1,12 @@
 import { journalPath } from "../../plan/journal";
 import type { Hosts } from "../../plan/plan";
 import type { HostReader } from "../../transport/host";
+import type { RestoreStagesRequest } from "../distribution";
 import type { EtcdFacts } from "./facts";
-import { parsePairs } from "./parts";
+import { parsePairs } from "../parts";
 import { examineStopped } from "./restore-data";
 import { type RestorePlaces, restorePlaces } from "./restore-places";
 import { startMember, stopMember } from "./restore-services";
-import type { RestoreStagesRequest } from "./restore-stages";
 
 /** Whether anything may have been written to the restored members. Stops them to find out. */
 export async function settle(

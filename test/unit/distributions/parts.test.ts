@@ -1,4 +1,4 @@
-import { parsePairs, parseParts } from "../../../../provider/distributions/etcd/parts";
+import { parsePairs, parseParts } from "../../../provider/distributions/parts";
 
 test("parts keep their own lines, and nothing of the next", () => {
   const parts = parseParts("login banner\n\n=m one\na\n\nb\n\n=m two\n\n=m three", "=m");

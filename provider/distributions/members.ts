@@ -1,19 +1,19 @@
-import { BackupError } from "../../errors";
-import type { Cluster } from "../../model";
-import type { ConnectedHost } from "../../transport/connect";
-import { type EtcdMember, openEtcd } from "../../transport/etcd";
-import { receiveFile } from "../../transport/receive-file";
-import { sh } from "../../transport/shell";
-import { waitFor } from "../../transport/wait";
-import type { EtcdFacts } from "./facts";
+import { BackupError } from "../errors";
+import type { Cluster } from "../model";
+import type { ConnectedHost } from "../transport/connect";
+import { type EtcdMember, openEtcd } from "../transport/etcd";
+import { receiveFile } from "../transport/receive-file";
+import { sh } from "../transport/shell";
+import { waitFor } from "../transport/wait";
+import type { ServerFacts } from "./distribution";
 import { parseParts } from "./parts";
 
 /** The members of a cluster, asked through the servers' own connections. */
 export interface Members {
   /** Opens one member, uses it and closes it. */
-  use<T>(facts: EtcdFacts, work: (member: EtcdMember) => Promise<T>): Promise<T>;
+  use<T>(facts: ServerFacts, work: (member: EtcdMember) => Promise<T>): Promise<T>;
   /** Streams a snapshot of a member into a file of its own server: for servers without etcdctl. */
-  saveSnapshot(facts: EtcdFacts, path: string): Promise<void>;
+  saveSnapshot(facts: ServerFacts, path: string): Promise<void>;
   /** What each member says of itself; undefined for one that does not answer. */
   look(): Promise<ReadonlyMap<string, MemberLook | undefined>>;
   /** True when a linearizable read is answered: then the cluster takes writes. */
@@ -21,8 +21,10 @@ export interface Members {
   waitForQuorum(deadlineMs: number): Promise<void>;
   /** Every one of these servers' members answers. */
   waitForAnswers(servers: readonly string[], deadlineMs: number): Promise<void>;
+  /** This server's member is a voter that knows a leader. */
+  waitForVoter(facts: ServerFacts, deadlineMs: number): Promise<void>;
   /** Every member a voter of one cluster, with the same hash at the same revision. */
-  waitForEqualMembers(servers: readonly EtcdFacts[], deadlineMs: number): Promise<EqualMembers>;
+  waitForEqualMembers(servers: readonly ServerFacts[], deadlineMs: number): Promise<EqualMembers>;
 }
 
 /** A quorum answers in milliseconds; longer than this, and nobody would call it one. */
@@ -39,10 +41,10 @@ export interface EqualMembers {
 
 export function membersOf(
   cluster: Cluster,
-  servers: readonly EtcdFacts[],
+  servers: readonly ServerFacts[],
   hosts: ReadonlyMap<string, ConnectedHost>,
 ): Members {
-  const hostOf = (facts: EtcdFacts): ConnectedHost => {
+  const hostOf = (facts: ServerFacts): ConnectedHost => {
     const host = hosts.get(facts.server);
     if (host === undefined) throw new Error(`no connection to ${facts.server}`);
     return host;
@@ -103,6 +105,21 @@ export function membersOf(
           deadlineMs,
         ),
       ),
+    waitForVoter: (facts, deadlineMs) =>
+      withLogs(
+        waitFor(
+          `${facts.server}: its member is a voter`,
+          () =>
+            use(facts, async (member) => {
+              const { isLearner, leaderId } = await member.status();
+              if (leaderId === "0") return "it knows no leader";
+              return isLearner ? "it is a learner still" : true;
+            }).catch((error: unknown) =>
+              error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error),
+            ),
+          deadlineMs,
+        ),
+      ),
     async waitForEqualMembers(expected, deadlineMs) {
       let found: EqualMembers | undefined;
       const look = async (): Promise<true | string> => {
@@ -119,7 +136,7 @@ export function membersOf(
 }
 
 /** What systemd keeps of one etcd's last words. */
-async function lastLog(facts: EtcdFacts, hosts: ReadonlyMap<string, ConnectedHost>): Promise<string> {
+async function lastLog(facts: ServerFacts, hosts: ReadonlyMap<string, ConnectedHost>): Promise<string> {
   const answer = await hosts
     .get(facts.server)
     ?.query(sh`journalctl -u ${facts.unit} -n 5 -o cat --no-pager 2>/dev/null | cut -c 1-300`);
@@ -127,7 +144,7 @@ async function lastLog(facts: EtcdFacts, hosts: ReadonlyMap<string, ConnectedHos
 }
 
 /** The members when they are all voters and equal; else what is in the way. */
-async function compareMembers(expected: readonly EtcdFacts[], use: Members["use"]): Promise<EqualMembers | string> {
+async function compareMembers(expected: readonly ServerFacts[], use: Members["use"]): Promise<EqualMembers | string> {
   const looks = await Promise.all(
     expected.map((facts) =>
       use(facts, async (member) => ({ facts, status: await member.status(), members: await member.members() })).catch(
@@ -138,11 +155,14 @@ async function compareMembers(expected: readonly EtcdFacts[], use: Members["use"
   const silent = looks.filter((look) => typeof look === "string");
   if (silent.length > 0) return silent.join("; ");
   const members = looks.filter((look) => typeof look !== "string");
-  const names = expected.map((facts) => facts.member.name).sort();
+  // By their own word, because some distributions give a member a new name when it joins.
+  const ids = new Set(members.map((look) => look.status.memberId));
   for (const look of members) {
-    const listed = look.members.filter((member) => !member.isLearner).map((member) => member.name);
-    if (listed.sort().join() !== names.join())
-      return `${look.facts.server} lists the voters ${listed.join(", ")}, not ${names.join(", ")}`;
+    const voters = look.members.filter((member) => !member.isLearner);
+    if (voters.length !== expected.length || !voters.every((member) => ids.has(member.id))) {
+      const servers = expected.map((facts) => facts.server).join(", ");
+      return `${look.facts.server} lists the voters ${voters.map((member) => member.name).join(", ")}, not those of ${servers}`;
+    }
   }
   const revision = Math.min(...members.map((look) => Number(look.status.revision)));
   const hashes = await Promise.all(
@@ -166,7 +186,7 @@ async function compareMembers(expected: readonly EtcdFacts[], use: Members["use"
 
 async function readCertificates(
   host: ConnectedHost,
-  facts: EtcdFacts,
+  facts: ServerFacts,
 ): Promise<{ ca?: string; cert?: string; key?: string }> {
   const { cacert, cert, key } = facts.member;
   if (cacert === undefined) return {};

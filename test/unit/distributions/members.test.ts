@@ -1,11 +1,11 @@
-import { membersOf } from "../../../../provider/distributions/etcd/members";
-import type { Cluster } from "../../../../provider/model";
-import type { ConnectedHost } from "../../../../provider/transport/connect";
-import * as etcd from "../../../../provider/transport/etcd";
-import { etcdFacts } from "../../../support/etcd-facts";
-import { type Answer, commandFails, type FakeHost, fakeHost } from "../../../support/fake-host";
+import { membersOf } from "../../../provider/distributions/members";
+import type { Cluster } from "../../../provider/model";
+import type { ConnectedHost } from "../../../provider/transport/connect";
+import * as etcd from "../../../provider/transport/etcd";
+import { etcdFacts } from "../../support/etcd-facts";
+import { type Answer, commandFails, type FakeHost, fakeHost } from "../../support/fake-host";
 
-jest.mock("../../../../provider/transport/etcd");
+jest.mock("../../../provider/transport/etcd");
 const { openEtcd } = jest.mocked(etcd);
 
 const cluster: Cluster = { distribution: "etcd", name: "prod", servers: [{ name: "s1" }, { name: "s2" }] };
@@ -52,16 +52,16 @@ describe("equal members", () => {
     [
       "one is missing from a list",
       { s1: {}, s2: { listed: listed.slice(0, 1) } },
-      /s2 lists the voters s1, not s1, s2/,
+      /s2 lists the voters s1, not those of s1, s2/,
     ],
     [
       "one is a learner",
       { s1: {}, s2: { listed: listed.map((one) => ({ ...one, isLearner: one.id === "s2" })) } },
-      /lists the voters s1, not s1, s2/,
+      /lists the voters s1, not those of s1, s2/,
     ],
     [
       "a third one is listed",
-      { s1: { listed: [...listed, { ...listed[0], name: "s3" }] as typeof listed }, s2: {} },
+      { s1: { listed: [...listed, { ...listed[0], id: "s3", name: "s3" }] as typeof listed }, s2: {} },
       /s1 lists the voters s1, s2, s3/,
     ],
   ])("are not there while %s: the error says so, and what etcd said last", async (_, said, expected) => {
@@ -121,7 +121,7 @@ function saying(said: Readonly<Record<string, Member | undefined>>): ReturnType<
     if (member === undefined) return Promise.reject(new Error("no answer"));
     const { revision = 7, hash = 1, errors = [], listed: list = listed } = member;
     return Promise.resolve({
-      ...{ status: () => Promise.resolve({ revision, errors }), members: () => Promise.resolve(list), close },
+      ...{ status: () => Promise.resolve({ memberId: server, revision, errors }), members: () => Promise.resolve(list), close },
       hashKv: () => Promise.resolve({ hash, compactRevision: 0, revision }),
     } as unknown as etcd.EtcdMember);
   });
