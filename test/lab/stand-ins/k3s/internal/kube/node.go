@@ -22,6 +22,8 @@ type Node struct {
 	// Voter is false while the member is a learner.
 	Voter bool
 	Ready bool
+	// Agent: the node runs no etcd.
+	Agent bool
 	// Args and Env fill the annotations <prog>.io/node-args and node-env.
 	Args []string
 	Env  map[string]string
@@ -49,8 +51,11 @@ func (s *Store) describe(object Object, node Node) {
 	metadata["finalizers"] = []any{"wrangler.cattle.io/managed-etcd-controller", "wrangler.cattle.io/node"}
 	maps.Copy(Child(metadata, "labels"), Object{
 		"beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-		"kubernetes.io/hostname": node.Name, "kubernetes.io/os": "linux", "node-role.kubernetes.io/etcd": "true",
+		"kubernetes.io/hostname": node.Name, "kubernetes.io/os": "linux",
 	})
+	if !node.Agent {
+		Child(metadata, "labels")["node-role.kubernetes.io/etcd"] = "true"
+	}
 	annotations := Child(metadata, "annotations")
 	annotations["node.alpha.kubernetes.io/ttl"] = "0"
 	if node.Address != "" {
@@ -68,9 +73,13 @@ func (s *Store) describe(object Object, node Node) {
 	if !node.Voter {
 		voter = condition("EtcdIsVoter", false, "MemberIsLearner", "Node has not been promoted to voting member of the etcd cluster")
 	}
+	conditions := []any{condition("Ready", node.Ready, "KubeletReady", "stand-in: there is no kubelet")}
+	if !node.Agent {
+		conditions = append([]any{voter}, conditions...)
+	}
 	object["status"] = Object{
 		"addresses":       []any{Object{"address": node.Address, "type": "InternalIP"}, Object{"address": node.Name, "type": "Hostname"}},
-		"conditions":      []any{voter, condition("Ready", node.Ready, "KubeletReady", "stand-in: there is no kubelet")},
+		"conditions":      conditions,
 		"daemonEndpoints": Object{"kubeletEndpoint": Object{"Port": 0}},
 		"nodeInfo": Object{
 			"architecture": "", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
