@@ -1,3 +1,4 @@
+import type { EtcdFacts } from "../../../provider/distributions/etcd/facts";
 import { membersOf } from "../../../provider/distributions/members";
 import type { Cluster } from "../../../provider/model";
 import type { ConnectedHost } from "../../../provider/transport/connect";
@@ -25,6 +26,8 @@ interface Member {
   readonly hash?: number;
   readonly errors?: readonly string[];
   readonly listed?: typeof listed;
+  readonly isLearner?: boolean;
+  readonly leaderId?: string;
 }
 
 beforeEach(() => jest.resetAllMocks());
@@ -46,6 +49,15 @@ describe("equal members", () => {
     expect(alarms).toEqual(["NOSPACE"]);
   });
 
+  test("may have other names than their servers: a member is known by its id", async () => {
+    const renamed = listed.map((one) => ({ ...one, name: `${one.name}-1a2b3c4d` }));
+    const { members } = await saying({ s1: { listed: renamed }, s2: { listed: renamed } }).waitForEqualMembers(
+      servers,
+      1,
+    );
+    expect(members.map(({ name }) => name)).toEqual(["s1-1a2b3c4d", "s2-1a2b3c4d"]);
+  });
+
   test.each<[string, Readonly<Record<string, Member | undefined>>, RegExp]>([
     ["one is silent", { s1: {}, s2: undefined }, /s2: no answer/],
     ["they have parted", { s1: { hash: 5 }, s2: { hash: 6 } }, /hashes at revision 7: s1 5, s2 6/],
@@ -63,6 +75,11 @@ describe("equal members", () => {
       "a third one is listed",
       { s1: { listed: [...listed, { ...listed[0], id: "s3", name: "s3" }] as typeof listed }, s2: {} },
       /s1 lists the voters s1, s2, s3/,
+    ],
+    [
+      "another one is listed under a server's name",
+      { s1: {}, s2: { listed: listed.map((one) => (one.id === "s1" ? { ...one, id: "gone" } : one)) } },
+      /s2 lists the voters s1, s2, not those of s1, s2/,
     ],
   ])("are not there while %s: the error says so, and what etcd said last", async (_, said, expected) => {
     await expect(saying(said).waitForEqualMembers(servers, 1)).rejects.toMatchObject({
@@ -84,6 +101,38 @@ test("a wait for answers names who is silent", async () => {
   await saying({ s1: {}, s2: undefined }).waitForAnswers(["s1"], 1);
   await expect(saying({ s1: {}, s2: undefined }).waitForAnswers(["s1", "s2"], 1)).rejects.toMatchObject({
     message: expect.stringContaining("no answer on s2") as string,
+  });
+});
+
+describe("a wait for one member to vote", () => {
+  const [s1, s2] = ["s1", "s2"].map((server) => etcdFacts({ server })) as [EtcdFacts, EtcdFacts];
+
+  test("ends when it is a voter that knows a leader, whatever the others are", async () => {
+    const members = saying({ s1: {}, s2: undefined });
+    await members.waitForVoter(s1, 1);
+    expect(close).toHaveBeenCalledTimes(1);
+  });
+
+  test("goes on while it is a learner", async () => {
+    const states: Member[] = [{ isLearner: true }, {}];
+    await saying({
+      s1: {},
+      get s2() {
+        return states.length > 1 ? states.shift() : states[0];
+      },
+    }).waitForVoter(s2, 10_000);
+    expect(states).toEqual([{}]);
+  });
+
+  test.each<[string, Member | undefined, string]>([
+    ["is a learner", { isLearner: true }, "s2: its member is a voter: not after 0 s; last seen: it is a learner still"],
+    ["knows no leader", { leaderId: "0" }, "s2: its member is a voter: not after 0 s; last seen: it knows no leader"],
+    ["does not answer", undefined, "s2: its member is a voter: not after 0 s; last seen: no answer"],
+  ])("fails when it %s until the end, and says what every etcd said last", async (_, said, message) => {
+    await expect(saying({ s1: {}, s2: said }).waitForVoter(s2, 1)).rejects.toMatchObject({
+      code: "CLUSTER_UNHEALTHY",
+      message: `${message}\n  s1 | last words of s1\n  s2 | last words of s2`,
+    });
   });
 });
 
@@ -119,9 +168,10 @@ function saying(said: Readonly<Record<string, Member | undefined>>): ReturnType<
   openEtcd.mockImplementation((host) => {
     const member = said[host.name];
     if (member === undefined) return Promise.reject(new Error("no answer"));
-    const { revision = 7, hash = 1, errors = [], listed: list = listed } = member;
+    const { revision = 7, hash = 1, errors = [], listed: list = listed, isLearner = false, leaderId = "s1" } = member;
+    const status = { memberId: host.name, leaderId, isLearner, revision, errors };
     return Promise.resolve({
-      ...{ status: () => Promise.resolve({ memberId: server, revision, errors }), members: () => Promise.resolve(list), close },
+      ...{ status: () => Promise.resolve(status), members: () => Promise.resolve(list), close },
       hashKv: () => Promise.resolve({ hash, compactRevision: 0, revision }),
     } as unknown as etcd.EtcdMember);
   });

@@ -1,96 +1,112 @@
-import type { ServerFacts } from "../../../provider/distributions/distribution";
-import type { Cluster, SnapshotLocation } from "../../../provider/model";
+import * as distributions from "../../../provider/distributions";
+import type { Distribution, Finding } from "../../../provider/distributions/distribution";
+import type { Cluster } from "../../../provider/model";
 import type { FoundSnapshot } from "../../../provider/operations/find-snapshot";
 import type { ClusterLook } from "../../../provider/operations/look-at-cluster";
+import * as reaching from "../../../provider/operations/reach";
+import type { RestoreRequest } from "../../../provider/operations/restore";
 import { refuseFindings, restoreFindings } from "../../../provider/operations/restore-findings";
-import { etcdFacts } from "../../support/etcd-facts";
+import type { ConnectedHost } from "../../../provider/transport/connect";
 import { fakeHost } from "../../support/fake-host";
 
-const cluster: Cluster = { distribution: "etcd", name: "prod", servers: [{ name: "s1" }, { name: "s2" }] };
-const mebi = 1024 * 1024;
-const plenty = "1 99999999\n1 99999999\n0\n";
+jest.mock("../../../provider/distributions");
+jest.mock("../../../provider/operations/reach");
+const { distributionOf } = jest.mocked(distributions);
+const { reachServer } = jest.mocked(reaching);
 
-test("nothing stands in the way of a sound cluster", async () => {
-  expect(await findings([{}, {}])).toEqual([]);
+const cluster: Cluster = { distribution: "etcd", name: "prod", servers: [{ name: "s1" }] };
+const look = { servers: [], hosts: new Map() } as unknown as ClusterLook;
+const snapshot = { file: { name: "x.db" } } as FoundSnapshot;
+const request: RestoreRequest = { snapshot: "x.db", triggers: [], safetySnapshot: true, bumpRevision: true };
+
+const firm: Finding = { code: "NO_SPACE", text: "s1: no space" };
+const soft: Finding = { code: "SETTING_NOT_FOUND", text: "s1: another version", mayAccept: true };
+
+beforeEach(() => jest.resetAllMocks());
+
+test("the distribution is asked, about this snapshot and the token that is given for it", async () => {
+  const findings = finds();
+  expect(await restoreFindings(cluster, look, snapshot, { ...request, token: "K10abc" })).toEqual([]);
+  expect(findings.mock.calls).toEqual([[cluster, look, snapshot.file, "K10abc"]]);
 });
 
-test.each<[string, Partial<ServerFacts>, string, RegExp]>([
-  ["a tool to restore with", { restoreTool: undefined }, "TOOL_MISSING", /^s2: there is no etcdutl.*`etcdutl`/],
-  ["sha256sum", { tools: new Set(["flock", "curl"]) }, "TOOL_MISSING", /^s2: there is no sha256sum/],
-  ["flock", { tools: new Set(["sha256sum", "curl"]) }, "TOOL_MISSING", /^s2: there is no flock/],
-  [
-    "a tool of etcd's own version",
-    { etcdVersion: "3.5.33" },
-    "TOOL_MISSING",
-    /^s2: \/usr\/bin\/etcdutl is of etcd 3\.6, but etcd is 3\.5\.33/,
-  ],
-])("each server needs %s", async (_, lacking, code, text) => {
-  expect(await findings([{}, lacking])).toEqual([{ code, text: expect.stringMatching(text) as string }]);
-});
+describe("a finding that may be accepted", () => {
+  test.each([[undefined], [[]], [["NO_SPACE"]], [["setting_not_found"]]])(
+    "stands with `accept: %j`, and its text names the way",
+    async (accept) => {
+      finds(soft);
+      const [found] = await restoreFindings(cluster, look, snapshot, { ...request, accept });
+      expect(found).toMatchObject({
+        ...{ code: "SETTING_NOT_FOUND" },
+        text: 's1: another version\nTo restore all the same: `accept: ["SETTING_NOT_FOUND"]`.',
+      });
+    },
+  );
 
-test("another patch of the same version is no reason", async () => {
-  expect(await findings([{ restoreToolVersion: "3.6.1" }, { restoreToolVersion: undefined }])).toEqual([]);
-});
-
-test("curl is needed for snapshots in S3 alone", async () => {
-  const without: Partial<ServerFacts> = { tools: new Set(["flock", "sha256sum"]) };
-  expect(await findings([without, {}])).toEqual([]);
-  const found = await findings([without, {}], { kind: "s3", bucket: "b", key: "x" });
-  expect(found.map(({ text }) => text)).toEqual([expect.stringMatching(/^s1: there is no curl/)]);
-});
-
-test("members whose peers cannot reach them, or that share a name, would never form a cluster", async () => {
-  const local = etcdFacts({ server: "s1", member: { peerUrls: ["http://localhost:2380"] } });
-  expect((await findings([local, {}])).map(({ code }) => code)).toEqual(["SETTING_NOT_FOUND"]);
-  expect(await findings([local])).toEqual([]);
-  const twins = ["s1", "s2"].map((server) => etcdFacts({ server, member: { name: "default" } }));
-  expect((await findings(twins)).map(({ text }) => text)).toEqual([expect.stringContaining("the name default")]);
-});
-
-describe("space", () => {
-  const found = async (df: string): Promise<string[]> => (await findings([{}], undefined, df)).map(({ text }) => text);
-  // The snapshot has 100 MiB, the present data 50 MiB, a new WAL 64 MiB: 150 where ours lies, 174 where the data does.
-  const needs = (ours: number, data: number, oursDevice = 1, dataDevice = 2): string =>
-    `${oursDevice} ${ours * 1024}\n${dataDevice} ${data * 1024}\n${50 * mebi}\n`;
-
-  test.each([
-    [150, 174, true],
-    [149, 174, false],
-    [150, 173, false],
-  ])("with %i MiB for us and %i MiB for the data: enough is %p", async (ours, data, enough) => {
-    expect((await found(needs(ours, data))).length === 0).toBe(enough);
+  test("is overruled by its code alone: every other one stands", async () => {
+    const other: Finding = { ...soft, code: "TOOL_MISSING", text: "s2: an older tool" };
+    finds(soft, other, firm);
+    const found = await restoreFindings(cluster, look, snapshot, { ...request, accept: ["SETTING_NOT_FOUND"] });
+    expect(found.map(({ code }) => code)).toEqual(["TOOL_MISSING", "NO_SPACE"]);
   });
 
-  test("on one file system both are needed", async () => {
-    expect(await found(needs(324, 324, 1, 1))).toEqual([]);
-    expect(await found(needs(323, 323, 1, 1))).toEqual([
-      "s1: no space: a restore needs 324 MiB for a while, 323 MiB are free",
+  test("stands in nobody's way once it is accepted", async () => {
+    finds(soft);
+    await refuseFindings(cluster, look, snapshot, { ...request, accept: ["SETTING_NOT_FOUND"] });
+  });
+});
+
+test("any other finding is not accepted, whatever the request accepts, and names no way", async () => {
+  finds(firm);
+  expect(await restoreFindings(cluster, look, snapshot, { ...request, accept: ["NO_SPACE"] })).toEqual([firm]);
+});
+
+test("a refusal has the first finding's code, tells all, and says that nothing was touched", async () => {
+  finds(firm, { code: "TOOL_MISSING", text: "s1: there is no flock" });
+  await expect(refuseFindings(cluster, look, snapshot, request)).rejects.toMatchObject({
+    ...{ code: "NO_SPACE", hint: "Nothing was touched." },
+    message: "s1: no space\ns1: there is no flock\nNothing was touched.",
+  });
+});
+
+describe("an API server", () => {
+  const withApis: Cluster = { ...cluster, apiServers: [{ name: "api1" }, { name: "api2", unit: "own.service" }] };
+  const units = (missing: Readonly<Record<string, string>>): void => {
+    reachServer.mockImplementation((_, { name }) => {
+      const to = name === "api1" ? "systemctl cat kube-apiserver.service" : "systemctl cat own.service";
+      return Promise.resolve(fakeHost(name, [{ to, reply: missing[name] ?? "" }]) as unknown as ConnectedHost);
+    });
+  };
+
+  test("whose unit is there stands in nobody's way", async () => {
+    finds();
+    units({});
+    expect(await restoreFindings(withApis, look, snapshot, request)).toEqual([]);
+  });
+
+  test.each([
+    ["api1", "kube-apiserver.service"],
+    ["api2", "own.service"],
+  ])("%s without its unit is refused after what the distribution finds, and is not accepted", async (name, unit) => {
+    finds(firm);
+    units({ [name]: "missing\n" });
+    const accepting = { ...request, accept: ["SETTING_NOT_FOUND"] };
+    expect(await restoreFindings(withApis, look, snapshot, accepting)).toEqual([
+      firm,
+      { code: "SETTING_NOT_FOUND", text: `${name}: there is no unit ${unit}; give the API server's \`unit\`` },
     ]);
   });
 
-  test("the refusal has its code, and says that nothing was touched", async () => {
-    const { look, snapshot } = scene([{}], undefined, needs(1, 1));
-    await expect(refuseFindings(cluster, look, snapshot)).rejects.toMatchObject({
-      code: "NO_SPACE",
-      hint: "Nothing was touched.",
-    });
+  test("that cannot be reached is found out before anything is touched", async () => {
+    finds();
+    reachServer.mockRejectedValue(new Error("gone"));
+    await expect(restoreFindings(withApis, look, snapshot, request)).rejects.toThrow("gone");
   });
 });
 
-function scene(
-  servers: readonly Partial<ServerFacts>[],
-  location: SnapshotLocation = { kind: "file", server: "s1", path: "/x.db" },
-  df = plenty,
-): { look: ClusterLook; snapshot: FoundSnapshot } {
-  const facts = servers.map((own, index) => etcdFacts({ server: `s${index + 1}`, ...own }));
-  const hosts = new Map(facts.map(({ server }) => [server, fakeHost(server, [{ to: "df -Pk", reply: df }])]));
-  return {
-    look: { servers: facts, hosts } as unknown as ClusterLook,
-    snapshot: { file: { name: "x.db", location, sizeBytes: 100 * mebi, takenAt: "" } } as unknown as FoundSnapshot,
-  };
-}
-
-function findings(...given: Parameters<typeof scene>): ReturnType<typeof restoreFindings> {
-  const { look, snapshot } = scene(...given);
-  return restoreFindings(cluster, look, snapshot);
+/** What the distribution finds. */
+function finds(...found: readonly Finding[]): jest.Mock {
+  const findings = jest.fn(() => Promise.resolve(found));
+  distributionOf.mockReturnValue({ restores: { findings } } as unknown as Distribution);
+  return findings;
 }

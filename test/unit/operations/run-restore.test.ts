@@ -1,5 +1,5 @@
 import { BackupError } from "../../../provider/errors";
-import type { Members } from "../../../provider/distributions/distribution";
+import type { Members } from "../../../provider/distributions/members";
 import type { Cluster } from "../../../provider/model";
 import * as finding from "../../../provider/operations/find-snapshot";
 import * as looking from "../../../provider/operations/look-at-cluster";

@@ -2,25 +2,27 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, uti
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import type { EtcdFacts } from "../../../../provider/distributions/etcd/facts";
-import { parsePairs } from "../../../../provider/distributions/etcd/parts";
 import { examineStopped, prepareData } from "../../../../provider/distributions/etcd/restore-data";
 import { restorePlaces, type RestorePlaces } from "../../../../provider/distributions/etcd/restore-places";
 import {
   pauseBackups,
   resumeBackups,
   startApiServer,
-  startAsBefore,
   startMember,
   stopApiServer,
   stopMember,
 } from "../../../../provider/distributions/etcd/restore-services";
+import { parsePairs } from "../../../../provider/distributions/parts";
 import { etcdFacts } from "../../../support/etcd-facts";
+import { type FakeSystemctl, fakeSystemctl } from "../../../support/fake-systemctl";
+import { listeningPorts } from "../../../support/listening-ports";
 import { type ScriptHost, scriptHost } from "../../../support/script-host";
 
 const odd = `it's "my" $HOME data; ü`;
 const me = userInfo();
 
 let host: ScriptHost;
+let systemctl: FakeSystemctl;
 let facts: EtcdFacts;
 let places: RestorePlaces;
 
@@ -31,144 +33,82 @@ beforeEach(() => {
     ...{ user: me.username, group: String(me.gid), restoreTool: join(host.root, "bin/etcdutl") },
     member: { dataDir, peerUrls: ["https://10.0.0.1:2380"] },
     settings: new Map([
-      ["listen-client-urls", "https://10.0.0.1:2379,https://127.0.0.1:2379"],
-      ["listen-peer-urls", "https://10.0.0.1:2380/"],
+      ["listen-client-urls", "https://10.0.0.1:22379,https://127.0.0.1:12379"],
+      ["listen-peer-urls", "https://10.0.0.1:12380/"],
     ]),
   });
   places = restorePlaces("prod", facts, "a1");
   mkdirSync(inState(""), { recursive: true });
-  mkdirSync(join(host.root, "net"));
-  listening();
-  // Remembers what it was told, and answers what it is given to answer.
-  host.stub(
-    "systemctl",
-    `case "$1" in
-show) [ -s "$ROOT/show" ] && cat "$ROOT/show"; exit 0 ;;
-is-active) cat "$ROOT/active"; grep -qx active "$ROOT/active" ;;
-*) echo "$*" >>"$ROOT/told" ;;
-esac`,
-  );
+  listeningPorts(host);
+  systemctl = fakeSystemctl(host);
   host.stub("sleep", "");
 });
 afterEach(() => host.remove());
 
 describe("stopping etcd", () => {
-  test("a hold comes first, so that not even a boot starts it", async () => {
-    answers("show", "active\n");
+  test("its unit is held and stopped, and what it was before is remembered", async () => {
+    systemctl.shows("active\n");
     await host.run(stopMember(facts, places));
-    expect(told()).toEqual(["daemon-reload", "stop etcd.service"]);
-    expect(hold()).toContain("ConditionPathExists=/nonexistent/");
+    expect(systemctl.told()).toEqual(["daemon-reload", "stop etcd.service"]);
+    expect(readFileSync(inState("unit"), "utf8")).toBe("active\n");
   });
 
-  test("units that require it, and ran, are started again after it", async () => {
-    host.stub(
-      "systemctl",
-      `case "$*" in
-*RequiredBy*) printf 'api.service idle.service\n\n' ;;
-show*) echo active ;;
-is-active*api.service) exit 0 ;;
-is-active*) exit 3 ;;
-*) echo "$*" >>"$ROOT/told" ;;
-esac`,
+  test.each([
+    ["of its clients", 12379, true],
+    ["of its peers", 12380, true],
+    ["of somebody else", 2379, false],
+  ])("its listening addresses tell the ports: one %s that goes on listening", async (_, port, fails) => {
+    listeningPorts(host, port);
+    const stopped = host.run(stopMember(facts, places)).then(
+      () => false,
+      () => true,
     );
-    await host.run(stopMember(facts, places));
-    await host.run(startAsBefore(facts, places));
-    expect(told().slice(-2)).toEqual(["start --no-block etcd.service", "start --no-block api.service"]);
+    expect(await stopped).toBe(fails);
   });
 
-  test("it is stopped when nothing listens on its ports any more", async () => {
-    listening(2379, 22);
-    host.stub(
-      "sleep",
-      `echo slept >>"$ROOT/told"; grep -v :094B "$ROOT/net/tcp" >"$ROOT/net/less"; mv "$ROOT/net/less" "$ROOT/net/tcp"`,
-    );
-    await host.run(stopMember(facts, places));
-    expect(told()).toContain("slept");
-  });
-
-  test("something that goes on listening is a failure", async () => {
-    listening(2380);
-    await expect(host.run(stopMember(facts, places))).rejects.toMatchObject({
+  test.each([2379, 2380])("etcd's own port %i is meant where no address tells one", async (port) => {
+    listeningPorts(host, port);
+    await expect(host.run(stopMember({ ...facts, settings: new Map() }, places))).rejects.toMatchObject({
       stderr: expect.stringContaining("something still listens") as string,
     });
   });
+});
 
-  test("a server without IPv6 is as good as any", async () => {
-    rmSync(join(host.root, "net/tcp6"));
-    await host.run(stopMember(facts, places));
-    listening(2380);
-    rmSync(join(host.root, "net/tcp6"));
-    await expect(host.run(stopMember(facts, places))).rejects.toThrow();
-  });
-
-  test.each(["active", "activating", "reloading"])(
-    "what was %s before is started again when it is put back",
-    async (state) => {
-      answers("show", `${state}\n`);
-      await host.run(stopMember(facts, places));
-      answers("show", "inactive\n");
-      await host.run(stopMember(facts, places));
-      await host.run(startAsBefore(facts, places));
-      expect(told().at(-1)).toBe("start --no-block etcd.service");
-      expect(existsSync(join(host.root, "units/etcd.service.d"))).toBe(false);
-    },
-  );
-
-  test.each(["inactive", "failed"])("what was %s before is left so, without the hold", async (state) => {
-    answers("show", `${state}\n`);
-    await host.run(stopMember(facts, places));
-    await host.run(startAsBefore(facts, places));
-    expect(told()).not.toContain("start --no-block etcd.service");
-    expect(existsSync(join(host.root, "units/etcd.service.d"))).toBe(false);
-  });
-
-  test("somebody's own drop-ins stay", async () => {
-    const own = join(host.root, "units/etcd.service.d/limits.conf");
-    mkdirSync(join(own, ".."), { recursive: true });
-    writeFileSync(own, "[Service]\n");
-    answers("show", "active\n");
-    await host.run(stopMember(facts, places));
-    await host.run(startAsBefore(facts, places));
-    expect(readdirSync(join(own, ".."))).toEqual(["limits.conf"]);
-  });
-
-  test("putting back what was never stopped starts nothing", async () => {
-    await host.run(startAsBefore(facts, places));
-    expect(told()).toEqual(["daemon-reload"]);
-  });
-
-  test("a look that is cut off is not taken for what was found", async () => {
-    host.stub("systemctl", `[ "$1" != show ] || { kill -KILL $PPID; exit; }`);
-    await expect(host.run(stopMember(facts, places))).rejects.toThrow();
-    expect(existsSync(inState("unit"))).toBe(false);
-  });
+test("a start remembers the restored files, lets the unit go and does not wait for a quorum", async () => {
+  await host.run(stopMember(facts, places));
+  mkdirSync(facts.member.dataDir);
+  await host.run(startMember(facts, places));
+  expect(systemctl.told().slice(2)).toEqual([
+    ...["daemon-reload", "reset-failed etcd.service", "start --no-block etcd.service"],
+  ]);
+  expect(existsSync(inState("files"))).toBe(true);
 });
 
 describe("the scheduled backups", () => {
   test("one that ran is stopped, its run too, and started again", async () => {
-    answers("active", "active\n");
+    systemctl.isActive("active\n");
     await host.run(pauseBackups("prod", places));
-    answers("active", "inactive\n");
+    systemctl.isActive("inactive\n");
     await host.run(pauseBackups("prod", places));
     await host.run(resumeBackups("prod", places));
     const stop = "stop etcd-backup-prod.timer etcd-backup-prod.service";
-    expect(told()).toEqual([stop, stop, "start etcd-backup-prod.timer"]);
+    expect(systemctl.told()).toEqual([stop, stop, "start etcd-backup-prod.timer"]);
   });
 
   test("one that was off stays off", async () => {
-    answers("active", "inactive\n");
+    systemctl.isActive("inactive\n");
     await host.run(pauseBackups("prod", places));
     await host.run(resumeBackups("prod", places));
-    expect(told()).toEqual([]);
+    expect(systemctl.told()).toEqual([]);
   });
 });
 
 describe("an API server", () => {
   const course = async (state: string): Promise<string[]> => {
-    answers("active", `${state}\n`);
+    systemctl.isActive(`${state}\n`);
     await host.run(stopApiServer("kube-apiserver.service", places.work));
     await host.run(startApiServer("kube-apiserver.service", places.work));
-    return told();
+    return systemctl.told();
   };
 
   test("that was off stays off", async () => {
@@ -185,7 +125,7 @@ describe("an API server", () => {
 
   test("that was never stopped is not started", async () => {
     await host.run(startApiServer("kube-apiserver.service", places.work));
-    expect(told()).toEqual([]);
+    expect(systemctl.told()).toEqual([]);
   });
 });
 
@@ -266,7 +206,7 @@ describe("what is seen of a member that was started and stopped", () => {
     mkdirSync(join(db(), ".."), { recursive: true });
     writeFileSync(db(), "restored");
     writeFileSync(inState("prepared.json"), '{"revision":500}');
-    answers("show", "ExecMainCode=2\nExecMainStatus=15\nNRestarts=0\n");
+    systemctl.shows("ExecMainCode=2\nExecMainStatus=15\nNRestarts=0\n");
     host.stub("etcdutl", `[ "$1 $2 $4" = "snapshot status --write-out=json" ] && echo '{"revision":501}'`);
     await host.run(startMember(facts, places));
   });
@@ -305,26 +245,4 @@ describe("what is seen of a member that was started and stopped", () => {
 
 function inState(name: string): string {
   return join(host.root, "state/prod/restore-a1", name);
-}
-
-function answers(file: "show" | "active", text: string): void {
-  writeFileSync(join(host.root, file), text);
-}
-
-function told(): string[] {
-  const path = join(host.root, "told");
-  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n") : [];
-}
-
-function hold(): string {
-  return readFileSync(join(host.root, "units/etcd.service.d/zz-etcd-backup-restore.conf"), "utf8");
-}
-
-/** What the kernel shows of ports; in state 0A one listens, in 06 it is the past of a connection. */
-function listening(...ports: number[]): void {
-  const line = (port: number, state: string): string =>
-    `   0: 0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 ${state} 00000000:00000000\n`;
-  const header = "  sl  local_address rem_address   st tx_queue rx_queue\n";
-  writeFileSync(join(host.root, "net/tcp"), header + line(2379, "06") + ports.map((port) => line(port, "0A")).join(""));
-  writeFileSync(join(host.root, "net/tcp6"), header);
 }

@@ -1,6 +1,8 @@
+import type { RestoreStagesRequest } from "../../../../provider/distributions/distribution";
+import type { EtcdFacts } from "../../../../provider/distributions/etcd/facts";
+import { restoreStages } from "../../../../provider/distributions/etcd/restore-stages";
 import { settle } from "../../../../provider/distributions/etcd/settle";
-import type { Members } from "../../../../provider/distributions/etcd/members";
-import { restoreStages, type RestoreStagesRequest } from "../../../../provider/distributions/etcd/restore-stages";
+import type { Members } from "../../../../provider/distributions/members";
 import type { Cluster } from "../../../../provider/model";
 import type { Stage, Step } from "../../../../provider/plan/plan";
 import { etcdFacts } from "../../../support/etcd-facts";
@@ -43,6 +45,30 @@ test("what changes a server before the point of no return can be undone", () => 
 
 test("steps have the same ids in every attempt", () => {
   expect(ids(restoreStages(servers, request({ attempt: "a2" })))).toEqual(ids(restoreStages(servers, request())));
+});
+
+describe("the revision", () => {
+  const older = etcdFacts({ server: "s2", canBumpRevision: false });
+  const prepared = async (all: readonly EtcdFacts[], own: Partial<RestoreStagesRequest> = {}): Promise<string[]> => {
+    const [first] = all;
+    const host = fakeHost("s1", [{ to: first?.restoreTool ?? "", reply: "" }]);
+    await step("s1:prepare", { highestRevision: 700, ...own }, all).run(host);
+    return host.scripts;
+  };
+
+  test("is raised beyond the highest that anybody knows", async () => {
+    expect(await prepared(servers)).toEqual([expect.stringMatching(/--bump-revision[^]*\b700\b|\b700\b[^]*--bump/)]);
+  });
+
+  test("is raised on all servers or on none: their members would differ", async () => {
+    expect(await prepared([etcdFacts({ server: "s1" }), older])).toEqual([
+      expect.not.stringContaining("--bump-revision"),
+    ]);
+  });
+
+  test("stays when that is asked for", async () => {
+    expect(await prepared(servers, { bumpRevision: false })).toEqual([expect.not.stringContaining("--bump-revision")]);
+  });
 });
 
 describe("staging", () => {
@@ -112,15 +138,16 @@ describe("settling", () => {
 
 function request(own: Partial<RestoreStagesRequest> = {}): RestoreStagesRequest {
   return {
-    ...{ cluster, attempt: "a1", members: {} as Members, safety: ["s2"], beyondRevision: undefined },
+    ...{ cluster, attempt: "a1", snapshotName: "x.db", members: {} as Members, safety: ["s2"], token: undefined },
+    ...{ bumpRevision: true, highestRevision: 0 },
     fetch: () => Promise.reject(new Error("nothing is fetched here")),
     ...{ patienceMs: () => 1000, proven: () => undefined },
     ...own,
   };
 }
 
-function step(id: string, own: Partial<RestoreStagesRequest> = {}): Step {
-  const found = restoreStages(servers, request(own))
+function step(id: string, own: Partial<RestoreStagesRequest> = {}, all: readonly EtcdFacts[] = servers): Step {
+  const found = restoreStages(all, request(own))
     .flat()
     .find((one) => one.id === id);
   if (found === undefined) throw new Error(`no step ${id}`);

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Members } from "../../../../provider/distributions/etcd/members";
+import type { SaveRequest } from "../../../../provider/distributions/distribution";
+import type { Members } from "../../../../provider/distributions/members";
 import { saveSnapshot } from "../../../../provider/distributions/etcd/save-snapshot";
 import { describeSnapshot } from "../../../../provider/distributions/etcd/snapshot-status";
 import type { Cluster } from "../../../../provider/model";
@@ -10,7 +11,7 @@ import { type ScriptHost, scriptHost } from "../../../support/script-host";
 import { snapshotBytes } from "../../../support/snapshot-bytes";
 
 const cluster: Cluster = { distribution: "etcd", name: "prod", servers: [{ name: "s1" }] };
-const none = {} as Members;
+const request: SaveRequest = { cluster, members: {} as Members, base: "before" };
 const bytes = snapshotBytes(4);
 const name = "before-s1-1767225600.db";
 
@@ -29,7 +30,7 @@ cp "$ROOT/snapshot" "$last"
 afterEach(() => host.remove());
 
 test("a snapshot is saved under a name that tells server and time, and verified", async () => {
-  const saved = await saveSnapshot(host, facts(), cluster, none, "before");
+  const saved = await saveSnapshot(host, facts(), request);
   expect(saved).toMatchObject({
     ...{ name, path: `/var/lib/etcd-backup/prod/snapshots/${name}`, sizeBytes: bytes.length },
     ...{ takenAt: "2026-01-01T00:00:00.000Z", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string },
@@ -39,7 +40,10 @@ test("a snapshot is saved under a name that tells server and time, and verified"
 });
 
 test("the password goes by standard input: no argument and no environment holds it", async () => {
-  await saveSnapshot(host, facts(), { ...cluster, username: "root", password: "etcd-secret" }, none, "before");
+  await saveSnapshot(host, facts(), {
+    ...request,
+    cluster: { ...cluster, username: "root", password: "etcd-secret" },
+  });
   const read = (file: string): string => readFileSync(join(host.root, file), "utf8");
   expect(read("stdin")).toBe("etcd-secret\n");
   expect(read("words") + read("env")).not.toContain("etcd-secret");
@@ -48,7 +52,7 @@ test("the password goes by standard input: no argument and no environment holds 
 
 test("what etcdctl says of its failure is the error's, and nothing is left behind", async () => {
   writeFileSync(join(host.root, "fails"), "");
-  await expect(saveSnapshot(host, facts(), cluster, none, "before")).rejects.toMatchObject({
+  await expect(saveSnapshot(host, facts(), request)).rejects.toMatchObject({
     ...{ code: "SNAPSHOT_FAILED", host: "s1", message: expect.stringContaining("context deadline exceeded") as string },
   });
   expect(readdirSync(folder())).toEqual([]);
@@ -56,7 +60,7 @@ test("what etcdctl says of its failure is the error's, and nothing is left behin
 
 test("an exit code is not believed: what is not whole is no snapshot", async () => {
   writeFileSync(join(host.root, "snapshot"), bytes.subarray(0, 1500));
-  await expect(saveSnapshot(host, facts(), cluster, none, "before")).rejects.toMatchObject({
+  await expect(saveSnapshot(host, facts(), request)).rejects.toMatchObject({
     code: "SNAPSHOT_CORRUPT",
   });
 });
@@ -64,12 +68,12 @@ test("an exit code is not believed: what is not whole is no snapshot", async () 
 test("a lost lock is told as such, not as a failure of etcd's", async () => {
   const lost = new Error("the lock is lost");
   const guarded = { ...host, run: () => Promise.reject(lost) };
-  await expect(saveSnapshot(guarded, facts(), cluster, none, "before")).rejects.toBe(lost);
+  await expect(saveSnapshot(guarded, facts(), request)).rejects.toBe(lost);
 });
 
 test("without etcdctl it comes through the connection, and gets its name last", async () => {
   const members = {
-    ...none,
+    ...request.members,
     saveSnapshot: async (_: unknown, path: string) => {
       expect(path).toBe(`/var/lib/etcd-backup/prod/snapshots/${name}.saving`);
       await host.run({
@@ -78,7 +82,7 @@ test("without etcdctl it comes through the connection, and gets its name last", 
       });
     },
   };
-  await saveSnapshot(host, { ...facts(), etcdctl: undefined }, cluster, members, "before");
+  await saveSnapshot(host, { ...facts(), etcdctl: undefined }, { ...request, members });
   expect(readdirSync(folder())).toEqual([name]);
   expect(existsSync(join(host.root, "words"))).toBe(false);
 });

@@ -1,0 +1,41 @@
+import type { RestoreStagesRequest } from "../../../../provider/distributions/distribution";
+import { describeRestore } from "../../../../provider/distributions/etcd/describe-restore";
+import type { SnapshotFile } from "../../../../provider/model";
+import { etcdFacts, type GivenFacts } from "../../../support/etcd-facts";
+
+const mebi = 1024 * 1024;
+
+test("members, revision and time", () => {
+  const said = lines([{ server: "s1" }, { server: "s2", member: { name: "infra2" }, etcdVersion: "3.6.1" }]);
+  expect(said).toEqual([
+    "Members afterwards: s1 (s1, etcd 3.6.16), infra2 (s2, etcd 3.6.1).",
+    "The revision is raised beyond the present one, so that every watcher lists again.",
+    "It takes about 21 s; etcd is stopped for about 10 s of it.",
+  ]);
+});
+
+test.each<[string, readonly GivenFacts[], boolean, RegExp]>([
+  ["by all tools", [{}, {}], true, /^The revision is raised/],
+  ["by some tools only", [{}, { canBumpRevision: false }], true, /cannot\. Restart every client that watches\.$/],
+  ["by nobody's wish", [{}, {}], false, /as asked\.$/],
+])("a revision that can be raised %s", (_, servers, bumpRevision, line) => {
+  expect(lines(servers, { bumpRevision })[1]).toMatch(line);
+});
+
+test("a large snapshot takes longer", () => {
+  expect(lines([{}], {}, 3000 * mebi)[2]).toMatch(/^It takes about 120 s; etcd is stopped for about 10 s/);
+});
+
+function lines(
+  servers: readonly GivenFacts[],
+  wanted: Partial<RestoreStagesRequest> = {},
+  sizeBytes = mebi,
+): readonly string[] {
+  const request = { bumpRevision: true, ...wanted } as RestoreStagesRequest;
+  const snapshot = { name: "x.db", sizeBytes } as SnapshotFile;
+  return describeRestore(
+    servers.map((own) => etcdFacts(own)),
+    request,
+    snapshot,
+  );
+}
