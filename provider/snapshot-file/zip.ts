@@ -2,6 +2,10 @@ import { BackupError } from "../errors";
 
 /** Something that can be read in pieces: a file on a server, or an object in a store. */
 export interface Readable {
+  /** What errors call it. */
+  readonly title: string;
+  /** The server that it lies on. */
+  readonly host?: string | undefined;
   readonly sizeBytes: number;
   readonly read: (offset: number, length: number) => Promise<Uint8Array>;
 }
@@ -23,7 +27,8 @@ export interface ZipEntry {
  */
 export async function readZip(zip: Readable, name: string): Promise<ZipEntry> {
   const refuse = (reason: string): never => {
-    throw new BackupError("SNAPSHOT_CORRUPT", `${name} is not a whole compressed snapshot: ${reason}`, {
+    throw new BackupError("SNAPSHOT_CORRUPT", `${zip.title} is not a whole snapshot: ${reason}`, {
+      host: zip.host,
       hint: "Name another snapshot.",
     });
   };

@@ -4,9 +4,9 @@ import type { SnapshotFile } from "../model";
 import { type ConnectedHost, pipeFile } from "../transport/connect";
 import type { Host } from "../transport/host";
 import { type Command, sh } from "../transport/shell";
-import { checkedName, namesThere } from "./snapshot-name";
+import { checkedName, isUnfinished, namesThere } from "./snapshot-name";
 import type { SnapshotStore } from "./store";
-import { findVerifiedFile, readVerifiedFile } from "./verified-file";
+import { findVerifiedFile, readVerifiedFile } from "../snapshot-file/verified-file";
 
 /**
  * The snapshots in a directory of one server. `stat` reads the whole file and throws SNAPSHOT_CORRUPT unless its
@@ -42,7 +42,7 @@ export function directoryStore(
 
     async put(host, path, name) {
       const target = pathOf(name);
-      const { sha256 } = await readVerifiedFile(host, path);
+      const { sha256 } = await readVerifiedFile(host, path, name);
       if (host.name !== server) await pipeFile(asConnected(host), path, holder(), target);
       else if (posix.normalize(path) !== target) await host.run(copyScript(path, target), { timeoutMs: COPY_MS });
       const saved = await findVerifiedFile(holder(), target);
@@ -130,6 +130,7 @@ function parseListing(
     const [, mode, size, modified, path] = /^([0-9a-f]+) (\d+) (\d+) (.+)$/.exec(line) ?? [];
     if (mode === undefined || size === undefined || modified === undefined || path === undefined) continue;
     if ((parseInt(mode, 16) & 0xf000) !== 0x8000 || posix.dirname(path) !== folder) continue;
+    if (isUnfinished(posix.basename(path))) continue;
     files.push(entry(posix.basename(path), Number(size), new Date(Number(modified) * 1000).toISOString()));
   }
   return files.sort((a, b) => b.takenAt.localeCompare(a.takenAt) || b.name.localeCompare(a.name));

@@ -71,7 +71,8 @@ export function s3Bucket(settings: S3Settings, server: HostReader | undefined): 
       const { getSignedUrl } = loadPresigner();
       const made = command(sdk);
       // Headers that stay headers are signed and sent as such: not every S3 takes them from the query.
-      const headers = new Set(["x-amz-meta-sha256", "x-amz-checksum-sha256"]);
+      const metadata = "Metadata" in made.input ? Object.keys(made.input.Metadata ?? {}) : [];
+      const headers = new Set(["x-amz-checksum-sha256", ...metadata.map((name) => `x-amz-meta-${name}`)]);
       return getSignedUrl(client, made as Parameters<typeof getSignedUrl>[1], {
         expiresIn: seconds,
         unhoistableHeaders: headers,

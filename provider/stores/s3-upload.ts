@@ -18,6 +18,7 @@ export interface Upload {
   readonly sizeBytes: number;
   /** Of the whole file, in hex. */
   readonly sha256: string;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
   readonly deadlineMs: number;
 }
 
@@ -43,15 +44,26 @@ async function putWhole(bucket: S3Bucket, host: Host, file: Upload): Promise<voi
       new sdk.PutObjectCommand({
         Bucket: bucket.settings.bucket,
         Key: file.key,
-        Metadata: { sha256: file.sha256 },
+        Metadata: metadataOf(file),
         ChecksumSHA256: checksum,
       }),
     seconds + 60,
   );
   // S3 compares the body with the checksum itself, and a bucket with Object Lock wants one.
-  const headers = { "x-amz-meta-sha256": file.sha256, "x-amz-checksum-sha256": checksum };
+  const headers: Record<string, string> = { "content-type": contentType(file), "x-amz-checksum-sha256": checksum };
+  for (const [name, value] of Object.entries(metadataOf(file))) headers[`x-amz-meta-${name}`] = value;
   const config = curlConfig(bucket.settings, url, headers);
   await runUpload(bucket, host, file, sh`send ${config} --upload-file ${file.path} || report`);
+}
+
+/** Names in lower case, as S3 gives them back. */
+function metadataOf({ sha256, metadata }: Upload): Record<string, string> {
+  const others = Object.entries(metadata ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const);
+  return { ...Object.fromEntries(others), sha256 };
+}
+
+function contentType({ key }: Upload): string {
+  return key.endsWith(".zip") ? "application/zip" : "application/octet-stream";
 }
 
 async function putInParts(bucket: S3Bucket, host: Host, file: Upload, partBytes: number): Promise<void> {
@@ -60,7 +72,9 @@ async function putInParts(bucket: S3Bucket, host: Host, file: Upload, partBytes:
   const { UploadId } = await bucket.ask({
     ...about,
     send: (sdk, client) =>
-      client.send(new sdk.CreateMultipartUploadCommand({ ...at, Metadata: { sha256: file.sha256 } })),
+      client.send(
+        new sdk.CreateMultipartUploadCommand({ ...at, Metadata: metadataOf(file), ContentType: contentType(file) }),
+      ),
   });
   if (UploadId === undefined) throw bucket.errorFor(about.action, file.key, { network: "no upload id in the answer" });
   try {

@@ -1,12 +1,14 @@
 import { BackupError } from "../errors";
 import type { S3Settings, SnapshotFile } from "../model";
+import { readVerifiedFile } from "../snapshot-file/verified-file";
+import { type Readable, readZip } from "../snapshot-file/zip";
 import type { HostReader } from "../transport/host";
-import { type S3Bucket, s3Bucket, unlessMissing } from "./s3-bucket";
+import { s3Bucket, unlessMissing } from "./s3-bucket";
 import { download } from "./s3-download";
+import { headObject, type ObjectHead, readObject } from "./s3-object";
 import { type UploadLimits, upload } from "./s3-upload";
-import { checkedName, namesThere } from "./snapshot-name";
+import { checkedName, isUnfinished, namesThere } from "./snapshot-name";
 import type { SnapshotStore } from "./store";
-import { readVerifiedFile } from "./verified-file";
 
 export interface S3StoreOptions extends UploadLimits {
   /** Names asked for at a time. @default 1000 */
@@ -35,6 +37,15 @@ export function s3Store(
     sizeBytes,
     takenAt: (takenAt ?? new Date(0)).toISOString(),
   });
+  const described = (name: string, { sizeBytes, modifiedAt, metadata }: ObjectHead): SnapshotFile => ({
+    ...entry(name, sizeBytes, modifiedAt),
+    ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+  });
+  const zipAt = (name: string, sizeBytes: number): Readable => ({
+    title: `s3://${settings.bucket}/${keyOf(name)}`,
+    sizeBytes,
+    read: (offset, length) => readObject(bucket, keyOf(name), offset, length),
+  });
 
   const store: SnapshotStore = {
     title: `s3://${settings.bucket}/${prefix}`.replace(/\/$/, ""),
@@ -43,8 +54,9 @@ export function s3Store(
     async stat(name) {
       const head = await unlessMissing(headObject(bucket, keyOf(name)));
       if (head === undefined) return undefined;
+      if (name.endsWith(".zip")) await readZip(zipAt(name, head.sizeBytes), name);
       const fault = faultOf(name, head.sizeBytes);
-      if (fault === undefined) return entry(name, head.sizeBytes, head.modifiedAt);
+      if (fault === undefined) return described(name, head);
       throw new BackupError(
         "SNAPSHOT_CORRUPT",
         `s3://${settings.bucket}/${keyOf(name)} is not a whole snapshot: ${fault}`,
@@ -74,24 +86,22 @@ export function s3Store(
         for (const { Key = "", Size = 0, LastModified } of page.Contents ?? []) {
           const name = Key.slice(prefix.length);
           // Consoles make "folders" out of objects that are named like them.
-          if (name !== "" && !name.includes("/")) files.push(entry(name, Size, LastModified));
+          if (name !== "" && !name.includes("/") && !isUnfinished(name)) files.push(entry(name, Size, LastModified));
         }
         token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
       } while (token !== undefined);
       return files.sort((a, b) => b.takenAt.localeCompare(a.takenAt) || b.name.localeCompare(a.name));
     },
 
-    async put(host, path, name) {
+    async put(host, path, name, { metadata } = {}) {
       const key = keyOf(name);
-      const file = await readVerifiedFile(host, path);
+      const { sizeBytes, sha256 } = await readVerifiedFile(host, path, name);
       const deadlineMs = Date.now() + timeoutMs;
-      await upload(bucket, host, { path, key, sizeBytes: file.sizeBytes, sha256: file.sha256, deadlineMs }, options);
+      await upload(bucket, host, { path, key, sizeBytes, sha256, metadata, deadlineMs }, options);
       const head = await unlessMissing(headObject(bucket, key));
-      if (head?.sizeBytes === file.sizeBytes && head.sha256 === file.sha256) {
-        return entry(name, head.sizeBytes, head.modifiedAt);
-      }
+      if (head?.sizeBytes === sizeBytes && head.sha256 === sha256) return described(name, head);
       const there =
-        head === undefined ? "is not there" : `has ${head.sizeBytes} bytes of ${file.sizeBytes}, or another checksum`;
+        head === undefined ? "is not there" : `has ${head.sizeBytes} bytes of ${sizeBytes}, or another checksum`;
       throw new BackupError("SNAPSHOT_FAILED", `s3://${settings.bucket}/${key} ${there}, although S3 took it`, {
         host: host.name,
         hint: `The snapshot itself is safe on the server: ${path}`,
@@ -123,15 +133,7 @@ export function s3Store(
       const key = keyOf(name);
       const { sizeBytes } = await namingOthers(name, headObject(bucket, key));
       if (length <= 0 || offset >= sizeBytes) return new Uint8Array();
-      const Range = `bytes=${offset}-${Math.min(offset + length, sizeBytes) - 1}`;
-      return bucket.ask({
-        action: "s3:GetObject",
-        key,
-        send: async (sdk, client) => {
-          const { Body } = await client.send(new sdk.GetObjectCommand({ Bucket: settings.bucket, Key: key, Range }));
-          return (await Body?.transformToByteArray()) ?? new Uint8Array();
-        },
-      });
+      return readObject(bucket, key, offset, Math.min(length, sizeBytes - offset));
     },
   };
   return store;
@@ -144,38 +146,6 @@ export function s3Store(
       hint: namesThere(names),
     });
   }
-}
-
-interface Head {
-  readonly sizeBytes: number;
-  readonly modifiedAt: Date | undefined;
-  readonly etag: string | undefined;
-  readonly sha256: string | undefined;
-}
-
-/** Rejects with SNAPSHOT_NOT_FOUND only when the bucket is there and the object is not. */
-async function headObject(bucket: S3Bucket, key: string): Promise<Head> {
-  const { bucket: Bucket } = bucket.settings;
-  const head = await bucket.ask({
-    action: "s3:GetObject",
-    key,
-    send: async (sdk, client) => {
-      try {
-        return await client.send(new sdk.HeadObjectCommand({ Bucket, Key: key }));
-      } catch (error) {
-        if (!(error instanceof sdk.S3ServiceException)) throw error;
-        // The answer to a HEAD has no body that says why. The same question as a GET has.
-        await client.send(new sdk.GetObjectCommand({ Bucket, Key: key, Range: "bytes=0-0" }));
-        throw error;
-      }
-    },
-  });
-  return {
-    sizeBytes: head.ContentLength ?? 0,
-    modifiedAt: head.LastModified,
-    etag: head.ETag,
-    sha256: head.Metadata?.["sha256"],
-  };
 }
 
 /** What the size alone says against a snapshot. */

@@ -11,6 +11,11 @@ export function checkedName(name: string): string {
   return name;
 }
 
+/** Whether a name says that its file is still being written, by a distribution or by us. */
+export function isUnfinished(name: string): boolean {
+  return /\.(part|saving)$/.test(name);
+}
+
 /** The sentence that ends a SNAPSHOT_NOT_FOUND: which names there are. */
 export function namesThere(names: readonly string[]): string {
   const shown = names.slice(0, 10).join(", ");

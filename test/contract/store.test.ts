@@ -7,6 +7,7 @@ import type { SnapshotStore } from "../../provider/stores/store";
 import { connect, type ConnectedHost } from "../../provider/transport/connect";
 import { type S3Gateway, startS3Gateway } from "../support/s3-gateway";
 import { snapshotBytes } from "../support/snapshot-bytes";
+import { changed, deflatedByPython, recordedZip } from "../support/zips";
 
 let gateway: S3Gateway;
 let scratch: string;
@@ -39,7 +40,7 @@ const stores: readonly [string, () => Promise<Kept>][] = [
     "a directory on a server",
     async () => {
       const directory = join(scratch, "kept snapshots");
-      await mkdir(directory);
+      await mkdir(join(directory, ".metadata"), { recursive: true });
       return {
         store: directoryStore(new Map([["s1", s1]]), "s1", directory),
         plant: (name, bytes) => writeFile(join(directory, name), bytes),
@@ -123,6 +124,45 @@ describe.each(stores)("%s", (_, open) => {
       code: "SNAPSHOT_CORRUPT",
     });
     expect(await store.list()).toEqual([]);
+  });
+
+  test("a compressed snapshot is put, and comes back byte by byte", async () => {
+    const { name, bytes } = recordedZip;
+    const saved = await store.put(s1, await onServer("taken", bytes), name);
+    expect(saved).toMatchObject({ name, sizeBytes: bytes.length });
+    expect(await store.stat(name)).toEqual(saved);
+    const target = join(scratch, "fetched");
+    await store.fetch(s1, name, target);
+    expect((await readFile(target)).equals(bytes)).toBe(true);
+  });
+
+  test.each([
+    ["cut off", deflatedByPython.name, deflatedByPython.bytes.subarray(0, 200), "it has no directory"],
+    ["empty", deflatedByPython.name, Buffer.alloc(0), "it is empty"],
+    ["named otherwise", "other-s1-1700000000.zip", deflatedByPython.bytes, "not other-s1-1700000000"],
+  ])(
+    "a compressed one that is %s is not a snapshot, in the store or on the way into it",
+    async (_, name, bytes, why) => {
+      await plant(name, bytes);
+      const refusal = { code: "SNAPSHOT_CORRUPT", message: expect.stringContaining(why) as string };
+      await expect(store.stat(name)).rejects.toMatchObject(refusal);
+      await expect(store.put(s1, await onServer("taken", bytes), name)).rejects.toMatchObject(refusal);
+    },
+  );
+
+  test("a compressed one that is damaged is refused on the way in", async () => {
+    const { name, bytes } = deflatedByPython;
+    const damaged = await onServer("taken", changed(bytes, 80, 0x55));
+    await expect(store.put(s1, damaged, name)).rejects.toMatchObject({ code: "SNAPSHOT_CORRUPT" });
+    expect(await store.list()).toEqual([]);
+  });
+
+  test("what is still being written is not listed, nor what a distribution keeps beside its snapshots", async () => {
+    for (const name of ["whole-s1-1700000000", "half-s1-1700000000.part", "half.db.saving"]) {
+      await plant(name, snapshotBytes(1));
+    }
+    await plant(".metadata/whole-s1-1700000000", Buffer.from("{}"));
+    expect((await store.list()).map((file) => file.name)).toEqual(["whole-s1-1700000000"]);
   });
 
   test("a file that is not on the server cannot be put", async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import type { S3Settings } from "../../provider/model";
+import { directoryStore } from "../../provider/stores/directory";
 import { openStore } from "../../provider/stores/open-store";
 import type { S3StoreOptions } from "../../provider/stores/s3";
 import type { SnapshotStore } from "../../provider/stores/store";
@@ -11,6 +12,7 @@ import { type CuttingProxy, startCuttingProxy } from "../support/cutting-proxy";
 import { recordCurl } from "../support/recording-curl";
 import { freePort, OWNER_SECRET, type S3Gateway, startS3Gateway } from "../support/s3-gateway";
 import { snapshotBytes } from "../support/snapshot-bytes";
+import { deflatedByPython } from "../support/zips";
 
 const MIB = 1024 * 1024;
 let gateway: S3Gateway;
@@ -119,6 +121,32 @@ describe("a transfer that breaks", () => {
     const target = join(scratch, "target");
     await expect(store.fetch(s1, "one", target)).rejects.toMatchObject({ code: "SNAPSHOT_CORRUPT" });
     expect(await readdir(scratch)).toEqual(["taken"]);
+  });
+});
+
+describe("what a distribution writes on its objects", () => {
+  const metadata = { "K3s-Cluster-Id": "9b1d", "K3s-Node-Name": "s1", "K3s-Token-Hash": "544ad39d2d5a" };
+  const written = { "k3s-cluster-id": "9b1d", "k3s-node-name": "s1", "k3s-token-hash": "544ad39d2d5a" };
+
+  test.each([
+    ["in one piece", {}],
+    ["in parts", { singlePutBytes: MIB, partBytes: 5 * MIB }],
+  ])("is there when it is uploaded %s, and can be read", async (_, options: S3StoreOptions) => {
+    const store = open({}, options);
+    const saved = await store.put(s1, await onServer(snapshotBytes(3 * 2048)), "one", { metadata });
+    expect(saved.metadata).toEqual(written);
+    expect(await store.stat("one")).toEqual(saved);
+    expect(await gateway.contentType("backups", `f${folders}/one`)).toBe("application/octet-stream");
+  });
+
+  test("a compressed snapshot has the type of a zip", async () => {
+    await open().put(s1, await onServer(deflatedByPython.bytes), deflatedByPython.name, { metadata });
+    expect(await gateway.contentType("backups", `f${folders}/${deflatedByPython.name}`)).toBe("application/zip");
+  });
+
+  test("a directory has no place for it", async () => {
+    const store = directoryStore(new Map([["s1", s1]]), "s1", join(scratch, "kept"));
+    expect(await store.put(s1, await onServer(snapshotBytes(1)), "one", { metadata })).not.toHaveProperty("metadata");
   });
 });
 

@@ -1,4 +1,10 @@
-import { CreateBucketCommand, ListMultipartUploadsCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  CreateBucketCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
 import { execFile, spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent } from "node:https";
@@ -22,6 +28,7 @@ export interface S3Gateway {
   stranger(bucket: string): S3Settings;
   makeBucket(name: string): Promise<void>;
   put(bucket: string, key: string, body: Buffer): Promise<void>;
+  contentType(bucket: string, key: string): Promise<string | undefined>;
   /** Keys of the uploads in parts that were begun and neither completed nor aborted. */
   unfinishedUploads(bucket: string): Promise<string[]>;
   stop(): Promise<void>;
@@ -83,6 +90,9 @@ export async function startS3Gateway(): Promise<S3Gateway> {
     },
     async put(bucket, key, body) {
       await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
+    },
+    async contentType(bucket, key) {
+      return (await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ContentType;
     },
     async unfinishedUploads(bucket) {
       const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));

@@ -64,6 +64,7 @@ export function changed(bytes: Buffer, at: number, to: Uint8Array | number): Buf
 
 export function readable(bytes: Buffer): Readable {
   return {
+    title: "/the/zip",
     sizeBytes: bytes.length,
     read: (offset, length) => Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length))),
   };

@@ -29,7 +29,7 @@ test("a large one costs a few small reads", async () => {
     reads.push(length);
     return read(offset, length);
   };
-  await readZip({ sizeBytes, read: counting }, recordedZip.name);
+  await readZip({ title: "", sizeBytes, read: counting }, recordedZip.name);
   expect(reads).toHaveLength(3);
   expect(Math.max(...reads)).toBeLessThan(4096);
 });
@@ -70,7 +70,7 @@ test.each([
 
 test("one that shrinks while it is read is refused", async () => {
   const { read } = readable(whole.subarray(0, -5));
-  await expect(readZip({ sizeBytes: whole.length, read }, `${name}.zip`)).rejects.toMatchObject({
+  await expect(readZip({ title: "", sizeBytes: whole.length, read }, `${name}.zip`)).rejects.toMatchObject({
     ...{ code: "SNAPSHOT_CORRUPT", message: expect.stringContaining("it ended while it was read") as string },
   });
 });
