@@ -68,3 +68,11 @@ func (r resource) key(namespace, name string) string {
 	}
 	return r.prefix + name
 }
+
+// resourceName is the name in messages: etcdsnapshotfiles.k3s.cattle.io "x" not found.
+func (r resource) resourceName() string {
+	if r.group == "" {
+		return r.plural
+	}
+	return r.plural + "." + r.group
+}
