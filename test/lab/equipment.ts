@@ -14,6 +14,7 @@ export interface Equipment {
   readonly image: string;
   readonly etcd: Readonly<Record<EtcdVersion, string>>;
   readonly versitygw: string;
+  readonly k3sStandIn: string;
   readonly pulumi: string;
 }
 

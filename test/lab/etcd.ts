@@ -3,9 +3,9 @@ import { dirname, join } from "node:path";
 import type { Certificate } from "./certificates";
 import type { EtcdVersion } from "./equipment";
 import { etcdFiles } from "./etcd-files";
+import { type EtcdOracle, openOracle } from "./etcd-oracle";
 import type { LabParts } from "./lab";
 import type { Machine } from "./machine";
-import { waitFor } from "./wait";
 
 export interface EtcdOptions {
   /** @default "3.6" */
@@ -30,22 +30,13 @@ export interface EtcdOptions {
 
 export type EtcdConfiguration = "flags" | "env" | "config-file";
 
-export interface EtcdCluster {
+export interface EtcdCluster extends EtcdOracle {
   readonly version: EtcdVersion;
   readonly members: readonly Machine[];
   /** The client URLs of all members. */
   readonly endpoints: readonly string[];
   /** The files of a client on this machine, in PEM; undefined without TLS. On the members the same lie in /etc/etcd/pki. */
   readonly client: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
-  /** Runs this machine's own etcdctl in that member's network, so that a member needs none: for oracles. Rejects unless it exits 0. */
-  etcdctl(member: Machine, words: readonly string[], options?: { readonly stdin?: string }): Promise<string>;
-  putKeys(member: Machine, pairs: Readonly<Record<string, string>>): Promise<void>;
-  /** The keys with that prefix, sorted. */
-  keys(member: Machine, prefix: string): Promise<readonly string[]>;
-  /** The hash of every member, asked of each at one revision, by name of the member. */
-  hashKv(revision?: number): Promise<Readonly<Record<string, number>>>;
-  /** Resolves when all members are healthy. */
-  healthy(options?: { readonly deadlineMs?: number }): Promise<void>;
 }
 
 /** Installs etcd on machines as one new cluster and starts it. Resolves when all members are healthy. */
@@ -123,52 +114,10 @@ function openCluster({ lab, members, version, scheme, client, password }: OpenOp
       throw new Error(`${member.name}: etcdctl ${words.join(" ")}: exit code ${code}\n${stderr}${stdout}`.trim());
     return stdout;
   };
-  const askAll = async <T>(words: readonly string[]): Promise<readonly T[]> => {
-    const from = members.find(({ isRunning }) => isRunning);
-    if (from === undefined) throw new Error("no member is running");
-    return JSON.parse(
-      await etcdctl(from, [...words, `--endpoints=${endpoints.join(",")}`, "--write-out=json"]),
-    ) as readonly T[];
-  };
   return {
-    ...{ version, members, endpoints, etcdctl },
+    ...{ version, members, endpoints },
     client: scheme === "https" ? { ca: lab.authority.caPem, cert: client.cert, key: client.key } : undefined,
-    putKeys: async (member, pairs) => {
-      // A transaction takes at most 128 operations.
-      for (const some of chunks(Object.entries(pairs), 100)) {
-        const puts = some.map(([key, value]) => `put ${JSON.stringify(key)} ${JSON.stringify(value)}\n`).join("");
-        await etcdctl(member, ["txn"], { stdin: `\n${puts}\n\n` });
-      }
-    },
-    keys: async (member, prefix) => {
-      const listed = await etcdctl(member, ["get", prefix, "--prefix", "--keys-only"]);
-      return listed
-        .split("\n")
-        .filter((line) => line !== "")
-        .sort();
-    },
-    hashKv: async (revision) => {
-      const statuses = await askAll<{ readonly Status: { readonly header: { readonly revision: number } } }>([
-        "endpoint",
-        "status",
-      ]);
-      const common = revision ?? Math.min(...statuses.map(({ Status }) => Status.header.revision));
-      type Answer = { readonly Endpoint: string; readonly HashKV: { readonly hash: number } };
-      const hashes = await askAll<Answer>(["endpoint", "hashkv", `--rev=${common}`]);
-      return Object.fromEntries(
-        members.map((member) => [
-          member.name,
-          hashes.find(({ Endpoint }) => Endpoint === endpointOf(member))?.HashKV.hash ?? NaN,
-        ]),
-      );
-    },
-    healthy: async ({ deadlineMs = 60_000 } = {}) => {
-      const ask = async (): Promise<true> => {
-        await askAll(["endpoint", "health"]);
-        return true;
-      };
-      await waitFor("etcd is healthy on all members", ask, { deadlineMs, everyMs: 200 });
-    },
+    ...openOracle({ members: () => members, endpointOf, etcdctl }),
   };
 }
 
@@ -186,8 +135,4 @@ async function writeCertificates({ authority }: LabParts, machine: Machine, clie
     writeFileSync(join(folder, `${name}.crt`), cert, { mode: 0o644 });
     writeFileSync(join(folder, `${name}.key`), key, { mode: 0o600 });
   }
-}
-
-function chunks<T>(all: readonly T[], size: number): readonly (readonly T[])[] {
-  return all.length <= size ? [all] : [all.slice(0, size), ...chunks(all.slice(size), size)];
 }

@@ -10,6 +10,7 @@ import { type CertificateAuthority, createAuthority, openAuthority } from "./cer
 import { type ControlGroup, openControlGroup } from "./control-group";
 import { type Equipment, readEquipment } from "./equipment";
 import { type EtcdCluster, type EtcdOptions, startEtcd } from "./etcd";
+import { type K3sCluster, type K3sOptions, startK3s } from "./k3s";
 import { createDisk } from "./machine-disk";
 import { type Machine, openMachine } from "./machine";
 import { createNetwork, type Network } from "./network";
@@ -38,6 +39,7 @@ export interface Lab {
   readonly knownHostsPath: string;
   readonly authority: CertificateAuthority;
   startEtcd(options?: EtcdOptions): Promise<EtcdCluster>;
+  startK3s(options?: K3sOptions): Promise<K3sCluster>;
   startS3(options?: S3Options): Promise<S3>;
   /** A project and an empty stack for the real engine, with a backend of its own. */
   pulumi(options: PulumiOptions): Promise<PulumiProject>;
@@ -113,6 +115,7 @@ export function openLab(equipment: Equipment, id: string, stopWatching: () => vo
       return found;
     },
     startEtcd: (options) => startEtcd(parts, options),
+    startK3s: (options) => startK3s(parts, options),
     startS3: (options) => startS3(parts, options),
     pulumi: (options) => createPulumiProject(parts, options),
     stay: () => {

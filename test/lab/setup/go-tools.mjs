@@ -1,12 +1,13 @@
 // Tools built from pinned Go modules: each has a module of its own, since one for all would mix their dependencies.
 import { spawnSync } from "node:child_process";
-import { readFileSync, realpathSync } from "node:fs";
+import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { provide } from "./cache.mjs";
 import { run, step } from "./progress.mjs";
 
 const modules = fileURLToPath(new URL("../tools/", import.meta.url));
+const standIns = fileURLToPath(new URL("../stand-ins/", import.meta.url));
 
 /** The Pulumi CLI: the one on PATH where it is new enough, else built. */
 export async function pulumi() {
@@ -16,6 +17,9 @@ export async function pulumi() {
 export const etcd36 = () => goTool(tools.etcd36);
 export const etcd35 = () => goTool(tools.etcd35);
 export const versitygw = () => goTool(tools.versitygw);
+
+/** What behaves as the binaries `k3s` and `rke2`. Made anew whenever one of its sources changes. */
+export const k3sStandIn = () => goTool(tools.k3sStandIn);
 
 const etcdBinaries = {
   etcd: "go.etcd.io/etcd/server/v3",
@@ -40,19 +44,27 @@ const tools = {
     expect: "80 s",
     binaries: { versitygw: "github.com/versity/versitygw/cmd/versitygw" },
   },
+  k3sStandIn: {
+    name: "k3s-stand-in",
+    version: "0",
+    expect: "60 s",
+    cwd: join(standIns, "k3s"),
+    binaries: { "k3s-stand-in": "." },
+  },
 };
 
-function goTool({ name, version, expect, binaries, linkerFlags = "-s -w" }) {
-  const cwd = join(modules, name);
+function goTool({ name, version, expect, binaries, linkerFlags = "-s -w", cwd = join(modules, name) }) {
   const recipe = [
     readFileSync(join(cwd, "go.mod"), "utf8"),
     readFileSync(join(cwd, "go.sum"), "utf8"),
     binaries,
     linkerFlags,
+    ...goSources(cwd),
   ];
-  return provide(`${name.replace(/-.*/, "")}-${version}`, recipe, (directory) =>
+  const title = name.replace(/-\d.*/, "");
+  return provide(`${title}-${version}`, recipe, (directory) =>
     step(
-      `${name.replace(/-.*/, "")} ${version} (go build)`,
+      `${title} ${version} (go build)`,
       async () => {
         for (const [binary, source] of Object.entries(binaries)) {
           const words = ["build", "-ldflags", linkerFlags, "-o", join(directory, binary), source];
@@ -62,6 +74,14 @@ function goTool({ name, version, expect, binaries, linkerFlags = "-s -w" }) {
       { expect },
     ),
   );
+}
+
+/** The module's own sources, tests apart. A tool from elsewhere has none. */
+function goSources(cwd) {
+  return readdirSync(cwd, { recursive: true })
+    .filter((path) => path.endsWith(".go") && !path.endsWith("_test.go"))
+    .sort()
+    .map((path) => [path, readFileSync(join(cwd, path), "utf8")]);
 }
 
 const goEnvironment = {
