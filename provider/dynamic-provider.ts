@@ -143,7 +143,10 @@ function hidden(properties: Properties & Hidden): Hidden {
 }
 
 // The engine prints the value of the property that a failure names, and any but these can hold a secret.
-const harmless = ["schedule", "retention", "directory", "snapshotName", "enabled", "onDestroy", "name", "deadline"];
+const harmless = [
+  ...["schedule", "retention", "directory", "snapshotName", "enabled", "onDestroy", "name", "deadline"],
+  ...["compress", "restart", "reconcileInterval", "bumpRevision"],
+];
 
 function printable({ property, reason }: CheckFailure): CheckFailure {
   if (property === "" || harmless.includes(property)) return { property, reason };

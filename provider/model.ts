@@ -64,10 +64,32 @@ export interface EtcdSettings {
   readonly apiServers?: readonly ApiServer[];
 }
 
+/** A machine that joins a cluster without running etcd. A restore restarts its agent when that does not come back by itself. */
+export interface Agent extends Server {
+  /** @default "k3s-agent.service" or "rke2-agent.service" */
+  readonly unit?: string;
+}
+
+/** etcd inside K3s or RKE2. What is not given is found on the servers. */
+export interface EmbeddedEtcdSettings {
+  /** @default "k3s.service" or "rke2-server.service" */
+  readonly unit?: string;
+  /** @default what the servers' configuration says, else /var/lib/rancher/k3s or /var/lib/rancher/rke2 */
+  readonly dataDir?: string;
+  /** Where config.yaml and config.yaml.d are. @default "/etc/rancher/k3s" or "/etc/rancher/rke2" */
+  readonly configDir?: string;
+  /** The server token. @default what the servers have */
+  readonly token?: string;
+  readonly agents?: readonly Agent[];
+}
+
 export type DistributionName = "etcd";
 
-/** A cluster: a plain value that resources share. Its name is its identity. */
-export interface Cluster extends EtcdSettings {
+/** The distributions whose inputs are known. */
+export type DescribedDistribution = DistributionName | "k3s" | "rke2";
+
+/** A cluster: a plain value that resources share. Its name is its identity. Which settings it may have is its distribution's. */
+export interface Cluster extends EtcdSettings, EmbeddedEtcdSettings {
   readonly distribution: DistributionName;
   readonly name: string;
   /** What the servers' connections have in common. */
@@ -97,6 +119,8 @@ export interface S3Settings {
   readonly insecure?: boolean;
   /** @default "auto": path style for an own endpoint, virtual-host style for AWS */
   readonly bucketLookup?: "auto" | "dns" | "path";
+  /** A Secret in kube-system that holds these settings for K3s or RKE2, so that no file does. @default a file of 0600 */
+  readonly configSecret?: string;
   /** Deadline of one transfer. @default "5m" */
   readonly timeout?: string;
   /** URL of an HTTP proxy between the servers and S3. */
@@ -117,6 +141,12 @@ export interface BackupSettings {
   readonly directory?: string | undefined;
   readonly snapshotName: string;
   readonly enabled: boolean;
+  /** K3s and RKE2: snapshots are zipped. @default false */
+  readonly compress?: boolean | undefined;
+  /** K3s and RKE2: how a change comes into force. `none` leaves the restart to somebody else. @default "rolling" */
+  readonly restart?: "rolling" | "none" | undefined;
+  /** K3s and RKE2: how often the list of snapshots in Kubernetes is brought up to date. @default the distribution's own */
+  readonly reconcileInterval?: string | undefined;
   readonly s3?: S3Settings | undefined;
 }
 
@@ -133,6 +163,8 @@ export interface SnapshotFile {
   readonly sizeBytes: number;
   /** ISO 8601, when it was taken (the file's own time where nothing better is known). */
   readonly takenAt: string;
+  /** What its uploader wrote on it, where the place it lies in can say so: names in lower case. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** Writes a location as users do: `s3://bucket/key` or `file://server/path`. */

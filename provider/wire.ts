@@ -6,10 +6,19 @@ export type Properties = Readonly<Record<string, unknown>>;
  */
 export function toWire(properties: object): Properties {
   const marked = Object.entries(properties).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(marked.map(([key, value]) => [key, plain(value, key, holdsSecrets.has(key))]));
+  return Object.fromEntries(
+    marked.map(([key, value]) => {
+      const copy = plain(value, key, holdsSecrets.has(key));
+      return [key, isSecretItself(key, copy) ? markSecret(copy) : copy];
+    }),
+  );
 }
 
 const holdsSecrets = new Set(["cluster", "s3"]);
+
+function isSecretItself(key: string, value: unknown): boolean {
+  return key === "token" && typeof value === "string";
+}
 
 const secretKeys = new Set([
   "privateKey",
@@ -18,6 +27,7 @@ const secretKeys = new Set([
   "sudoPassword",
   "secretAccessKey",
   "sessionToken",
+  "token",
 ]);
 
 function plain(value: unknown, path: string, marking: boolean): unknown {

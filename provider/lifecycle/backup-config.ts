@@ -8,14 +8,12 @@ import {
   type ServerBackups,
   verifyConnections,
 } from "../operations/configure-backups";
-import { clusterRule } from "./check-cluster";
-import { s3Rule } from "./check-s3";
-import { scheduleRule } from "./check-schedule";
+import { backupsDefaults, backupsRule } from "./check-backups";
+import { distributionIn } from "./check-cluster";
 import { withCredentials, withS3Credentials } from "./credentials";
 import { omit, pick } from "./fields";
 import { checkInputs } from "./inputs";
 import type { Lifecycle, LifecycleCall } from "./lifecycle";
-import { absolutePath, flag, integer, name, object, oneOf } from "./rules";
 import { same, sameButReachedOtherwise } from "./same";
 import { withFolder } from "./store-inputs";
 
@@ -26,6 +24,9 @@ export interface BackupConfigInputs {
   readonly directory?: string;
   readonly snapshotName: string;
   readonly enabled: boolean;
+  readonly compress?: boolean;
+  readonly restart?: "rolling" | "none";
+  readonly reconcileInterval?: string;
   readonly s3?: S3Settings;
   readonly onDestroy: "remove" | "retain";
 }
@@ -81,37 +82,6 @@ export const backupConfig: Lifecycle<BackupConfigInputs, BackupConfigState> = {
   },
 };
 
-const rule = object(
-  {
-    cluster: clusterRule,
-    schedule: scheduleRule,
-    retention: integer(1),
-    directory: absolutePath,
-    snapshotName: name,
-    enabled: flag,
-    s3: s3Rule,
-    onDestroy: oneOf("remove", "retain"),
-  },
-  {
-    required: ["cluster"],
-    refused: {
-      compress: "plain etcd has no compression of snapshots",
-      restart: "plain etcd has nothing to restart for its backups",
-      reconcileInterval: "plain etcd has no reconcileInterval",
-      safeTimestamp: "plain etcd has no safeTimestamp",
-      configSecret: "plain etcd has no configSecret",
-    },
-  },
-);
-
-const defaults = {
-  schedule: "0 */12 * * *",
-  retention: 5,
-  snapshotName: "etcd-snapshot",
-  enabled: true,
-  onDestroy: "remove",
-} as const;
-
 const desired = [
   "cluster",
   "schedule",
@@ -119,18 +89,21 @@ const desired = [
   "directory",
   "snapshotName",
   "enabled",
+  "compress",
+  "restart",
+  "reconcileInterval",
   "s3",
   "onDestroy",
 ] as const satisfies readonly (keyof BackupConfigInputs)[];
 
 function complete(given: unknown): ReturnType<typeof checkInputs<BackupConfigInputs>> {
-  const checked = checkInputs<BackupConfigInputs>(given, rule, defaults);
+  const distribution = distributionIn(given);
+  const checked = checkInputs<BackupConfigInputs>(given, backupsRule(distribution), backupsDefaults(distribution));
   return { ...checked, inputs: withFolder(checked.inputs) };
 }
 
 function settings(inputs: BackupConfigInputs, call: LifecycleCall): BackupSettings {
-  const { schedule, retention, directory, snapshotName, enabled } = inputs;
-  return { schedule, retention, directory, snapshotName, enabled, s3: withS3Credentials(inputs.s3, call.credentials) };
+  return { ...omit(inputs, "cluster", "onDestroy", "s3"), s3: withS3Credentials(inputs.s3, call.credentials) };
 }
 
 function observed(inputs: BackupConfigInputs, report: BackupsReport): BackupConfigState {
@@ -170,7 +143,10 @@ async function leaveServers(
   const left = await Promise.all(
     gone.map(async (server) => {
       const once = { ...server, connection: { ...server.connection, dialErrorLimit: 0 } };
-      const alone = withCredentials({ ...state.cluster, servers: [once], apiServers: [] }, call.credentials);
+      const alone = withCredentials(
+        { ...state.cluster, servers: [once], apiServers: [], agents: [] },
+        call.credentials,
+      );
       try {
         await removeBackups(alone, call);
         return undefined;

@@ -1,103 +1,48 @@
-import { checkReachable, connectionRule } from "./check-connection";
-import {
-  absolutePath,
-  type Fields,
-  isAbsent,
-  isFields,
-  join,
-  list,
-  matching,
-  name,
-  object,
-  type Report,
-  type Rule,
-  text,
-} from "./rules";
-import { isUnknown } from "./unknown";
+import type { DescribedDistribution } from "../model";
+import { checkReachable } from "./check-connection";
+import { embeddedClusterRule } from "./check-embedded-cluster";
+import { etcdClusterRule } from "./check-etcd-cluster";
+import { checkNames, clusterFields } from "./check-machines";
+import { pick } from "./fields";
+import { fieldsAt, isFields, object, type Rule } from "./rules";
 
-const unit = matching(
-  /^[a-zA-Z0-9@:_.\\-]+(\.service)?$/,
-  "must be the name of a systemd unit, such as `etcd.service`",
-);
-
-const endpoint = matching(/^https?:\/\/[^/\s]+$/, "must be a URL such as `https://127.0.0.1:2379`, without a path");
-
-const etcdFields = {
-  unit,
-  dataDir: absolutePath,
-  endpoints: list(endpoint, { atLeastOne: "must name an endpoint, or be left out" }),
-  cacert: absolutePath,
-  cert: absolutePath,
-  key: absolutePath,
-  username: text(),
-  password: text(),
-  etcdutl: absolutePath,
-  apiServers: list(object({ name, connection: connectionRule, unit }, { required: ["name"] })),
+const rules: Readonly<Record<DescribedDistribution, Rule>> = {
+  etcd: etcdClusterRule,
+  k3s: embeddedClusterRule({ title: "K3s", unit: "k3s.service", agentUnit: "k3s-agent.service" }),
+  rke2: embeddedClusterRule({ title: "RKE2", unit: "rke2-server.service", agentUnit: "rke2-agent.service" }),
 };
 
-const distribution: Rule = (value, path, report) => {
-  if (value === "etcd") return;
-  const later = ["k3s", "rke2", "rke", "rancher"].includes(String(value));
-  report(path, later ? 'is not supported yet; only "etcd" is' : 'must be "etcd"');
+/** A cluster, as one of the builders makes it: what its fields mean depends on its distribution. */
+export const clusterRule: Rule = (value, path, report) => {
+  if (!isFields(value)) return report(path, "must be an object");
+  const { distribution } = value;
+  if (isDistribution(distribution)) return rules[distribution](value, path, report);
+  // Whose other fields they are is not known.
+  clusterOfNoneRule(pick(value, ["distribution", ...Object.keys(clusterFields)]), path, report);
 };
 
-/** A cluster, as `etcd()` makes it. */
-export const clusterRule = object(
-  {
-    distribution,
-    name,
-    connection: connectionRule,
-    servers: list(object({ name, connection: connectionRule }, { required: ["name"] }), {
-      atLeastOne: "must list every server that runs etcd; a server listed is a server that must be there",
-    }),
-    ...etcdFields,
-  },
+/** The distribution that inputs name; undefined when it is none of ours, or not known yet. */
+export function distributionIn(inputs: unknown): DescribedDistribution | undefined {
+  const distribution = isFields(inputs) ? fieldsAt(inputs, "cluster")?.distribution : undefined;
+  return isDistribution(distribution) ? distribution : undefined;
+}
+
+function isDistribution(value: unknown): value is DescribedDistribution {
+  return typeof value === "string" && Object.hasOwn(rules, value);
+}
+
+const distributionRule: Rule = (value, path, report) => {
+  const later = ["rke", "rancher"].includes(String(value));
+  report(path, later ? 'is not supported yet; "etcd", "k3s" and "rke2" are' : 'must be "etcd", "k3s" or "rke2"');
+};
+
+const clusterOfNoneRule = object(
+  { distribution: distributionRule, ...clusterFields },
   {
     required: ["distribution", "name", "servers"],
-    refused: {
-      token: "plain etcd has no token",
-      configDir: "plain etcd has no configDir",
-      agents: "plain etcd has no agents; machines with an API server go in `apiServers`",
-      manifestsDir: "is not supported yet: etcd must be a systemd unit",
-    },
     also: (cluster, path, report) => {
-      checkReachable(cluster, path, report);
-      checkNames(cluster, path, report);
-      checkCredentials(cluster, path, report);
+      checkReachable(cluster, ["servers"], path, report);
+      checkNames(cluster, ["servers"], path, report);
     },
   },
 );
-
-/** Names of the servers that are listed; undefined for one that is not known yet. */
-export function serverNames(cluster: Fields): readonly (string | undefined)[] {
-  return namesIn(cluster.servers);
-}
-
-// Plans, locks and errors tell machines apart by name alone.
-function checkNames(cluster: Fields, path: string, report: Report): void {
-  const seen = new Set<string>();
-  for (const group of ["servers", "apiServers"]) {
-    namesIn(cluster[group]).forEach((known, index) => {
-      if (known === undefined) return;
-      if (seen.has(known)) report(`${join(path, group)}[${index}].name`, "is the name of another machine too");
-      seen.add(known);
-    });
-  }
-}
-
-function checkCredentials(cluster: Fields, path: string, report: Report): void {
-  if (isAbsent(cluster.cert) !== isAbsent(cluster.key)) {
-    report(join(path, isAbsent(cluster.cert) ? "cert" : "key"), "is required: `cert` and `key` go together");
-  }
-  if (!isAbsent(cluster.password) && isAbsent(cluster.username)) {
-    report(join(path, "username"), "is required together with `password`");
-  }
-}
-
-function namesIn(machines: unknown): (string | undefined)[] {
-  if (!Array.isArray(machines)) return [];
-  return machines.map((machine: unknown) => {
-    const known = isFields(machine) ? machine.name : undefined;
-    return typeof known === "string" && !isUnknown(known) ? known : undefined;
-  });
-}

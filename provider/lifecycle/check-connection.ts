@@ -63,30 +63,42 @@ export const connectionRule = object({
   local: flag,
 });
 
-/** Reports what is wrong between the servers: how each is reached, and that no two are the same machine. */
-export function checkReachable(cluster: Fields, path: string, report: Report): void {
+/**
+ * Reports what is wrong between the machines in these groups: how each is reached, and that no two are the same machine.
+ */
+export function checkReachable(
+  cluster: Fields,
+  groups: readonly ("servers" | "agents")[],
+  path: string,
+  report: Report,
+): void {
   const shared = fieldsAt(cluster, "connection");
-  const servers: readonly unknown[] = Array.isArray(cluster.servers) ? cluster.servers : [];
   const seen = new Map<string, string>();
-  let locals = 0;
   if (isUnknown(cluster.connection)) return;
-  servers.forEach((server, index) => {
-    if (!isFields(server) || isUnknown(server.connection)) return;
-    const at = `${join(path, "servers")}[${index}]`;
-    const merged = { ...shared, ...fieldsAt(server, "connection") };
-    if (merged.local === true) {
-      if (servers.length > 1 && locals++ === 0) {
-        report(`${at}.connection.local`, "is only for a cluster of one server");
+  for (const group of groups) {
+    const machines: readonly unknown[] = Array.isArray(cluster[group]) ? cluster[group] : [];
+    let locals = 0;
+    machines.forEach((machine, index) => {
+      if (!isFields(machine) || isUnknown(machine.connection)) return;
+      const at = `${join(path, group)}[${index}]`;
+      const merged = { ...shared, ...fieldsAt(machine, "connection") };
+      if (merged.local === true && group === "agents") {
+        return report(`${at}.connection.local`, "must be false: only a server can be the machine that Pulumi runs on");
       }
-      return checkLocal(merged, at, report);
-    }
-    if (isAbsent(merged.host)) return report(`${at}.connection.host`, "is required, unless `local` is true");
-    const address = addressOf(merged);
-    if (address === undefined) return;
-    const first = seen.get(address);
-    if (first !== undefined) report(`${at}.connection.host`, `is the same machine as ${first}`);
-    else seen.set(address, at);
-  });
+      if (merged.local === true) {
+        if (machines.length > 1 && locals++ === 0) {
+          report(`${at}.connection.local`, "is only for a cluster of one server");
+        }
+        return checkLocal(merged, at, report);
+      }
+      if (isAbsent(merged.host)) return report(`${at}.connection.host`, "is required, unless `local` is true");
+      const address = addressOf(merged);
+      if (address === undefined) return;
+      const first = seen.get(address);
+      if (first !== undefined) report(`${at}.connection.host`, `is the same machine as ${first}`);
+      else seen.set(address, at);
+    });
+  }
 }
 
 function checkLocal(merged: Fields, at: string, report: Report): void {

@@ -1,3 +1,4 @@
+import type { DescribedDistribution } from "../model";
 import {
   duration,
   type Fields,
@@ -10,6 +11,7 @@ import {
   object,
   oneOf,
   type Report,
+  type Rule,
   text,
 } from "./rules";
 import { isUnknown } from "./unknown";
@@ -36,32 +38,42 @@ const pem = lines((value) =>
   value.includes("-----BEGIN CERTIFICATE-----") ? undefined : "must be the text of a certificate in PEM format",
 );
 
-/** Where S3 is. */
-export const s3Rule = object(
-  {
-    bucket,
-    folder,
-    region: matching(/^[a-zA-Z0-9-]+$/, "must be a region's name, such as `eu-central-1`"),
-    endpoint,
-    accessKeyId: text(),
-    secretAccessKey: text(),
-    sessionToken: text(),
-    profile: text(),
-    endpointCa: pem,
-    skipTlsVerify: flag,
-    insecure: flag,
-    bucketLookup: oneOf("auto", "dns", "path"),
-    timeout: duration,
-    proxy: matching(/^https?:\/\/[^\s]+$/, "must be a URL such as `http://proxy.example:3128`"),
-    retention: integer(1),
-    keepRounds: integer(1),
-  },
-  {
-    required: ["bucket"],
-    refused: { configSecret: "plain etcd has no configSecret" },
-    also: checkTogether,
-  },
+const configSecret = matching(
+  /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/,
+  "must be the name of a Secret: lower-case letters, digits, dashes and dots",
 );
+
+const fields = {
+  bucket,
+  folder,
+  region: matching(/^[a-zA-Z0-9-]+$/, "must be a region's name, such as `eu-central-1`"),
+  endpoint,
+  accessKeyId: text(),
+  secretAccessKey: text(),
+  sessionToken: text(),
+  profile: text(),
+  endpointCa: pem,
+  skipTlsVerify: flag,
+  insecure: flag,
+  bucketLookup: oneOf("auto", "dns", "path"),
+  timeout: duration,
+  proxy: matching(/^https?:\/\/[^\s]+$/, "must be a URL such as `http://proxy.example:3128`"),
+  retention: integer(1),
+  keepRounds: integer(1),
+};
+
+const etcdRule = object(fields, {
+  required: ["bucket"],
+  refused: { configSecret: "plain etcd has no configSecret" },
+  also: checkTogether,
+});
+
+const embeddedRule = object({ ...fields, configSecret }, { required: ["bucket"], also: checkTogether });
+
+/** Where S3 is. */
+export function s3Rule(distribution: DescribedDistribution | undefined): Rule {
+  return distribution === "etcd" ? etcdRule : embeddedRule;
+}
 
 function checkTogether(s3: Fields, path: string, report: Report): void {
   const given = (name: string): boolean => !isAbsent(s3[name]) && s3[name] !== false;

@@ -43,6 +43,7 @@ export function withCredentials(cluster: Cluster, credentials: Credentials): Clu
     ...cluster,
     servers: cluster.servers.map(complete),
     ...(cluster.apiServers === undefined ? {} : { apiServers: cluster.apiServers.map(complete) }),
+    ...(cluster.agents === undefined ? {} : { agents: cluster.agents.map(complete) }),
     ...(password === undefined ? {} : { password }),
   };
 }

@@ -21,10 +21,11 @@ function withoutConnections(cluster: Cluster): unknown {
   if (typeof cluster !== "object" || !Array.isArray(cluster.servers)) return cluster;
   const anonymous = (machine: Server): unknown =>
     typeof machine === "object" ? { ...machine, connection: undefined } : machine;
+  const all = (machines: readonly Server[] | undefined): unknown =>
+    Array.isArray(machines) ? machines.map(anonymous) : machines;
+  const { servers, apiServers, agents } = cluster;
   return {
-    ...cluster,
-    connection: undefined,
-    servers: cluster.servers.map(anonymous),
-    apiServers: Array.isArray(cluster.apiServers) ? cluster.apiServers.map(anonymous) : cluster.apiServers,
+    ...{ ...cluster, connection: undefined },
+    ...{ servers: all(servers), apiServers: all(apiServers), agents: all(agents) },
   };
 }

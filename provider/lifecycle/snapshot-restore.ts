@@ -1,19 +1,18 @@
 import { hasCode } from "../errors";
-import { type Cluster, parseLocation, type S3Settings } from "../model";
+import type { Cluster, S3Settings } from "../model";
 import { verifyConnections } from "../operations/configure-backups";
 import { type RestoreReport, type RestoreRequest, restoreSnapshot } from "../operations/restore";
-import { clusterRule, serverNames } from "./check-cluster";
-import { s3Rule } from "./check-s3";
-import { withCredentials, withS3Credentials } from "./credentials";
+import { distributionIn } from "./check-cluster";
+import { restoreDefaults, restoreRule } from "./check-restore";
+import { type Credentials, withCredentials, withS3Credentials } from "./credentials";
 import { parseDuration } from "../duration";
 import { pick } from "./fields";
 import { checkInputs } from "./inputs";
 import { Interrupted, type Lifecycle, type LifecycleCall } from "./lifecycle";
 import { lookAhead } from "./look-ahead";
-import { anything, duration, type Fields, fieldsAt, flag, list, object, type Report, text } from "./rules";
 import { same } from "./same";
 import { withoutKeeping } from "./store-inputs";
-import { isUnknown } from "./unknown";
+import { holdsUnknown } from "./unknown";
 
 export interface SnapshotRestoreInputs {
   readonly cluster: Cluster;
@@ -22,6 +21,8 @@ export interface SnapshotRestoreInputs {
   readonly triggers: readonly unknown[];
   readonly safetySnapshot: boolean;
   readonly bumpRevision: boolean;
+  readonly token?: string;
+  readonly accept?: readonly string[];
   readonly deadline?: string;
 }
 
@@ -31,11 +32,14 @@ export type SnapshotRestoreState = SnapshotRestoreInputs & Partial<RestoreReport
 /** Brings a cluster back to a snapshot, once; does nothing as long as none is named. */
 export const snapshotRestore: Lifecycle<SnapshotRestoreInputs, SnapshotRestoreState> = {
   async check(given, old, call) {
-    const checked = checkInputs<SnapshotRestoreInputs>(given, rule, defaults);
+    const distribution = distributionIn(given);
+    const checked = checkInputs<SnapshotRestoreInputs>(given, restoreRule(distribution), restoreDefaults(distribution));
     const inputs = withoutKeeping(checked.inputs);
     if (checked.failures.length > 0 || !isDue(inputs, old)) return { inputs, failures: checked.failures };
-    const cluster = withCredentials(inputs.cluster, call.credentials);
-    return { inputs, failures: await lookAhead(cluster, request(inputs, call), call) };
+    // Nothing can be added to what is not known yet, and nothing will be looked at.
+    const credentials = holdsUnknown(inputs) ? undefined : call.credentials;
+    const cluster = credentials === undefined ? inputs.cluster : withCredentials(inputs.cluster, credentials);
+    return { inputs, failures: await lookAhead(cluster, request(inputs, credentials), call) };
   },
 
   diff(state, inputs) {
@@ -59,7 +63,7 @@ export const snapshotRestore: Lifecycle<SnapshotRestoreInputs, SnapshotRestoreSt
       return { id, state: { ...reportOf(state), ...inputs } };
     }
     try {
-      const report = await restoreSnapshot(cluster, request(inputs, call), withDeadline(inputs, call));
+      const report = await restoreSnapshot(cluster, request(inputs, call.credentials), withDeadline(inputs, call));
       return { id, state: { ...inputs, ...report } };
     } catch (error) {
       if (hasCode(error, "RESTORE_INTERRUPTED")) throw new Interrupted<SnapshotRestoreState>(id, inputs, error);
@@ -78,31 +82,6 @@ export const snapshotRestore: Lifecycle<SnapshotRestoreInputs, SnapshotRestoreSt
   },
 };
 
-const rule = object(
-  {
-    cluster: clusterRule,
-    snapshot: text((value) => (/\s/.test(value) ? "must not contain spaces" : undefined)),
-    s3: s3Rule,
-    triggers: list(anything),
-    safetySnapshot: flag,
-    bumpRevision: flag,
-    deadline: duration,
-  },
-  {
-    required: ["cluster"],
-    refused: {
-      survivor: "is not supported yet",
-      accept: "is not supported yet: no finding can be overruled",
-      restoreMode: "plain etcd has no restoreMode",
-      token: "plain etcd has no token",
-      manifest: "is not supported yet",
-      recoveryKit: "is not supported yet",
-    },
-    also: checkSnapshot,
-  },
-);
-
-const defaults = { triggers: [], safetySnapshot: true, bumpRevision: true };
 const defaultDeadlineMs = 30 * 60_000;
 
 const stored = [
@@ -112,6 +91,8 @@ const stored = [
   "triggers",
   "safetySnapshot",
   "bumpRevision",
+  "token",
+  "accept",
   "deadline",
 ] as const satisfies readonly (keyof SnapshotRestoreInputs)[];
 
@@ -128,23 +109,6 @@ const reported = [
   "report",
 ] as const satisfies readonly (keyof RestoreReport)[];
 
-function checkSnapshot(inputs: Fields, path: string, report: Report): void {
-  const { snapshot } = inputs;
-  if (typeof snapshot !== "string" || isUnknown(snapshot) || snapshot.trim() === "") return;
-  const location = parseLocation(snapshot);
-  const cluster = fieldsAt(inputs, "cluster");
-  if (location === undefined) {
-    if (snapshot.includes("/")) {
-      report("snapshot", "must be `s3://bucket/key`, `file://server/path`, a file name, or `latest`");
-    }
-    return;
-  }
-  if (location.kind !== "file" || cluster === undefined) return;
-  const servers = serverNames(cluster);
-  if (servers.includes(location.server) || servers.includes(undefined)) return;
-  report("snapshot", `names a server that is not listed; there are ${servers.join(", ")}`);
-}
-
 /** A restore is due when there is no resource yet, or another snapshot or trigger is named: then, and only then, may check look. */
 function isDue(inputs: SnapshotRestoreInputs, old: SnapshotRestoreInputs | undefined): boolean {
   if (inputs.snapshot === undefined) return false;
@@ -155,9 +119,10 @@ function decidesRestore(key: (typeof stored)[number]): boolean {
   return key === "snapshot" || key === "triggers";
 }
 
-function request(inputs: SnapshotRestoreInputs, call: LifecycleCall): RestoreRequest {
-  const { snapshot = "", triggers, safetySnapshot, bumpRevision } = inputs;
-  return { snapshot, triggers, safetySnapshot, bumpRevision, s3: withS3Credentials(inputs.s3, call.credentials) };
+function request(inputs: SnapshotRestoreInputs, credentials: Credentials = {}): RestoreRequest {
+  const { snapshot = "", triggers, safetySnapshot, bumpRevision, token, accept = [] } = inputs;
+  const s3 = withS3Credentials(inputs.s3, credentials);
+  return { snapshot, triggers, safetySnapshot, bumpRevision, token, accept, s3 };
 }
 
 /** Both deadlines hold where both are given; 30 minutes where none is. */

@@ -1,14 +1,14 @@
 import { BackupError } from "../errors";
-import { type Cluster, parseLocation, type S3Settings } from "../model";
+import { type Cluster, type DescribedDistribution, parseLocation, type S3Settings } from "../model";
 import { verifyConnections } from "../operations/configure-backups";
 import { deleteSnapshot, snapshotExists, type TakenSnapshot, takeSnapshot } from "../operations/take-snapshot";
-import { clusterRule } from "./check-cluster";
+import { clusterRule, distributionIn } from "./check-cluster";
 import { s3Rule } from "./check-s3";
 import { withCredentials, withS3Credentials } from "./credentials";
 import { omit, pick } from "./fields";
 import { checkInputs } from "./inputs";
 import type { Lifecycle, LifecycleCall } from "./lifecycle";
-import { anything, list, name, object, oneOf } from "./rules";
+import { anything, list, name, object, oneOf, type Rule } from "./rules";
 import { same } from "./same";
 import { withoutKeeping } from "./store-inputs";
 
@@ -28,7 +28,10 @@ export interface SnapshotState extends SnapshotInputs, TakenSnapshot {
 /** Takes a snapshot once. */
 export const snapshot: Lifecycle<SnapshotInputs, SnapshotState> = {
   check(given) {
-    const checked = checkInputs<SnapshotInputs>(given, rule, { triggers: [], deletionPolicy: "retain" });
+    const checked = checkInputs<SnapshotInputs>(given, rule(distributionIn(given)), {
+      triggers: [],
+      deletionPolicy: "retain",
+    });
     return Promise.resolve({ ...checked, inputs: withoutKeeping(checked.inputs) });
   },
 
@@ -70,23 +73,25 @@ export const snapshot: Lifecycle<SnapshotInputs, SnapshotState> = {
   },
 };
 
-const rule = object(
-  {
-    cluster: clusterRule,
-    name,
-    s3: s3Rule,
-    triggers: list(anything),
-    deletionPolicy: oneOf("retain", "delete"),
-  },
-  {
-    required: ["cluster", "name"],
-    refused: {
-      manifest: "is not supported yet",
-      recoveryKit: "is not supported yet",
-      retention: "a snapshot taken by hand is never pruned",
+function rule(distribution: DescribedDistribution | undefined): Rule {
+  return object(
+    {
+      cluster: clusterRule,
+      name,
+      s3: s3Rule(distribution),
+      triggers: list(anything),
+      deletionPolicy: oneOf("retain", "delete"),
     },
-  },
-);
+    {
+      required: ["cluster", "name"],
+      refused: {
+        manifest: "is not supported yet",
+        recoveryKit: "is not supported yet",
+        retention: "a snapshot taken by hand is never pruned",
+      },
+    },
+  );
+}
 
 const outputs = [
   "fileName",
@@ -97,6 +102,8 @@ const outputs = [
   "revision",
   "totalKeys",
   "etcdVersion",
+  "distributionVersion",
+  "tokenHash",
   "server",
   "takenAt",
   "durationMs",

@@ -7,13 +7,13 @@ interface StoreInputs {
 }
 
 /**
- * Inputs whose store is where one snapshot is put or found: the folder filled in, and without what only concerns the
- * keeping of scheduled ones, so that a `BackupConfig`'s store can be shared.
+ * Inputs whose store is where one snapshot is put or found: the folder filled in, and without what only concerns
+ * scheduled ones, so that a `BackupConfig`'s store can be shared.
  */
 export function withoutKeeping<Inputs extends StoreInputs>(inputs: Inputs): Inputs {
   const completed = withFolder(inputs);
   if (typeof completed.s3 !== "object") return completed;
-  return { ...completed, s3: omit(completed.s3, "retention", "keepRounds") };
+  return { ...completed, s3: omit(completed.s3, "retention", "keepRounds", "configSecret") };
 }
 
 /** Inputs with the store's folder: the cluster's name where none is given. */

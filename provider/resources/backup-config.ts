@@ -4,18 +4,27 @@ import { propertiesOf, resourceType } from "./dynamic-resource";
 import type { S3Args } from "./s3";
 
 export interface BackupConfigArgs {
-  /** The cluster, as `etcd()` makes it. Another name is another cluster: the resource is replaced. */
+  /** The cluster, as `etcd()`, `k3s()` or `rke2()` makes it. Another name is another cluster: the resource is replaced. */
   readonly cluster: pulumi.Input<ClusterArgs>;
   /** Five-field cron, in the servers' local time. @default "0 *\/12 * * *" */
   readonly schedule?: pulumi.Input<string | undefined>;
   /** Scheduled snapshots kept on each server; 1 or more. @default 5 */
   readonly retention?: pulumi.Input<number | undefined>;
-  /** Absolute path where each server keeps its snapshots. @default "/var/lib/etcd-backup/<cluster>/snapshots" */
+  /** Absolute path where each server keeps its snapshots. @default K3s's or RKE2's own place; for etcd "/var/lib/etcd-backup/<cluster>/snapshots" */
   readonly directory?: pulumi.Input<string | undefined>;
   /** Beginning of the files' names: letters, digits, dots, dashes and underscores. @default "etcd-snapshot" */
   readonly snapshotName?: pulumi.Input<string | undefined>;
-  /** False: configured, but the timer is off. @default true */
+  /** False: configured, but nothing is taken by schedule. @default true */
   readonly enabled?: pulumi.Input<boolean | undefined>;
+  /** K3s and RKE2 only: snapshots are zipped. @default false */
+  readonly compress?: pulumi.Input<boolean | undefined>;
+  /**
+   * K3s and RKE2 only: they read their settings when they start. `rolling` restarts one server at a time, as long as the
+   * others have quorum and the last one is well again; `none` leaves the restart to you. @default "rolling"
+   */
+  readonly restart?: pulumi.Input<"rolling" | "none" | undefined>;
+  /** K3s and RKE2 only: how often Kubernetes' list of snapshots is brought up to date, such as `"30m"`. @default theirs: 10 minutes */
+  readonly reconcileInterval?: pulumi.Input<string | undefined>;
   /** Where snapshots are copied to. @default they stay on the servers */
   readonly s3?: pulumi.Input<S3Args> | undefined;
   /** What destroying does with our files on the servers; snapshots stay in any case. @default "remove" */
@@ -26,6 +35,8 @@ export interface BackupConfigArgs {
 export interface BackedUpServer {
   readonly server: string;
   readonly etcdVersion: string;
+  /** K3s's or RKE2's own version. */
+  readonly version?: string | undefined;
   /** Where it keeps its snapshots. */
   readonly directory: string;
   readonly timer: "active" | "off";

@@ -26,6 +26,11 @@ export interface S3Args {
   readonly insecure?: Input<boolean | undefined>;
   /** @default "auto": path style for an own endpoint, virtual-host style for AWS */
   readonly bucketLookup?: Input<"auto" | "dns" | "path" | undefined>;
+  /**
+   * K3s and RKE2 only: name of a Secret in `kube-system` that is made to hold these settings, keys included, and that the
+   * servers read. Concerns `BackupConfig` alone. @default a file of 0600 on each server
+   */
+  readonly configSecret?: Input<string | undefined>;
   /** Deadline of one transfer, such as `"5m"`. @default "5m" */
   readonly timeout?: Input<string | undefined>;
   /** URL of an HTTP proxy between the servers and S3. */

@@ -4,7 +4,7 @@ import { propertiesOf, resourceType } from "./dynamic-resource";
 import type { S3Args } from "./s3";
 
 export interface SnapshotRestoreArgs {
-  /** The cluster, as `etcd()` makes it. */
+  /** The cluster, as `etcd()`, `k3s()` or `rke2()` makes it. */
   readonly cluster: pulumi.Input<ClusterArgs>;
   /**
    * What to restore: `s3://bucket/key`, `file://server/path`, a file's name, or `latest`. Naming one, or another one,
@@ -18,8 +18,12 @@ export interface SnapshotRestoreArgs {
   readonly triggers?: pulumi.Input<pulumi.Input<unknown>[] | undefined>;
   /** Save the members that still answer before anything is stopped, each on its own server. @default true */
   readonly safetySnapshot?: pulumi.Input<boolean | undefined>;
-  /** Raise etcd's revision beyond the old one, so that watchers notice; where etcd's tools can. @default true */
+  /** Raise etcd's revision beyond the old one, so that watchers notice; where etcd's tools can. Not for K3s and RKE2, whose own restore decides. @default true for etcd */
   readonly bumpRevision?: pulumi.Input<boolean | undefined>;
+  /** K3s and RKE2 only: the text of the server token that the snapshot was taken with, where the servers have another one by now. Kept as a secret. @default the cluster's */
+  readonly token?: pulumi.Input<string | undefined>;
+  /** K3s and RKE2 only: codes of findings that refuse this restore and are to be overruled, as the refusal names them. @default [] */
+  readonly accept?: pulumi.Input<pulumi.Input<string>[] | undefined>;
   /** No step that can still be put back begins later than this after the start, such as `"30m"` or `"1h30m"`. @default "30m", or `customTimeouts` */
   readonly deadline?: pulumi.Input<string | undefined>;
 }

@@ -4,7 +4,7 @@ import { propertiesOf, resourceType } from "./dynamic-resource";
 import type { S3Args } from "./s3";
 
 export interface SnapshotArgs {
-  /** The cluster, as `etcd()` makes it. */
+  /** The cluster, as `etcd()`, `k3s()` or `rke2()` makes it. */
   readonly cluster: pulumi.Input<ClusterArgs>;
   /**
    * Beginning of the file's name: letters, digits, dots, dashes and underscores; server and time are added. Not what
@@ -33,6 +33,10 @@ export class Snapshot extends pulumi.CustomResource {
   declare readonly revision: pulumi.Output<number | undefined>;
   declare readonly totalKeys: pulumi.Output<number | undefined>;
   declare readonly etcdVersion: pulumi.Output<string>;
+  /** K3s's or RKE2's own version; absent for plain etcd. */
+  declare readonly distributionVersion: pulumi.Output<string | undefined>;
+  /** Which server token a restore will need, never the token; absent for plain etcd. */
+  declare readonly tokenHash: pulumi.Output<string | undefined>;
   /** The server that took it. */
   declare readonly server: pulumi.Output<string>;
   /** ISO 8601. */
@@ -56,6 +60,8 @@ const outputs = [
   "revision",
   "totalKeys",
   "etcdVersion",
+  "distributionVersion",
+  "tokenHash",
   "server",
   "takenAt",
   "durationMs",

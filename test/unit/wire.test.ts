@@ -18,3 +18,10 @@ test("a trigger that looks like a secret is left as it is", () => {
 test("undefined goes, at every depth; null stays", () => {
   expect(toWire({ a: undefined, b: { c: undefined, d: null } })).toStrictEqual({ b: { d: null } });
 });
+
+test("a server token is a secret, in a cluster and on its own; its hash is not", () => {
+  const secret = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", value: "hunter2" };
+  const given = { cluster: { name: "prod", token: "hunter2" }, token: "hunter2", tokenHash: "0123456789ab" };
+  expect(toWire(given)).toEqual({ cluster: { name: "prod", token: secret }, token: secret, tokenHash: "0123456789ab" });
+  expect(toWire({ triggers: [{ token: "x" }] })).toEqual({ triggers: [{ token: "x" }] });
+});

@@ -44,7 +44,7 @@ interface Times {
   readonly weekdays: readonly number[] | undefined;
 }
 
-const nicknames: Readonly<Record<string, string>> = {
+export const nicknames: Readonly<Record<string, string>> = {
   "@hourly": "0 * * * *",
   "@daily": "0 0 * * *",
   "@midnight": "0 0 * * *",

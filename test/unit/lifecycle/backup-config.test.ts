@@ -47,6 +47,9 @@ test.each([
   { directory: "/backups" },
   { snapshotName: "nightly" },
   { enabled: false },
+  { compress: true },
+  { restart: "none" as const },
+  { reconcileInterval: "30m" },
   { s3: { bucket: "b" } },
   { onDestroy: "retain" as const },
   { cluster: { ...cluster, servers: cluster.servers.slice(1) } },
@@ -107,6 +110,25 @@ test("a server taken out of the list loses our files; renamed or gone for good, 
   const { state: left } = await backupConfig.reconcile(renamed, state, call);
   expect(removeBackups.mock.calls.map(([from]) => from.servers.map(({ name }) => name))).toEqual([[s2?.name]]);
   expect(left.warnings).toEqual(["s2 is no longer listed, and its backups could not be removed: s2: no answer"]);
+});
+
+test("what is declared reaches the servers, all of it", async () => {
+  const more = { directory: "/d", compress: true, restart: "none", reconcileInterval: "30m" } as const;
+  await backupConfig.reconcile({ ...inputs, ...more, s3: { bucket: "b", configSecret: "etcd-s3" } }, undefined, call);
+  const { schedule, retention, snapshotName, enabled } = inputs;
+  const s3 = { bucket: "b", configSecret: "etcd-s3" };
+  const expected = { schedule, retention, snapshotName, enabled, ...more, s3 };
+  expect(configureBackups.mock.calls[0]?.[1]).toStrictEqual(expected);
+});
+
+test("an agent that is reached otherwise concerns no server; a token that is another does", async () => {
+  const withAgent = (host: string): Cluster => ({ ...cluster, agents: [{ name: "a1", connection: { host } }] });
+  await backupConfig.reconcile({ ...inputs, cluster: withAgent("h2") }, { ...state, cluster: withAgent("h1") }, call);
+  expect(configureBackups).not.toHaveBeenCalled();
+  const token = { ...cluster, token: "hunter2" };
+  expect(backupConfig.diff(state, { ...inputs, cluster: token })).toMatchObject({ changes: true, replaces: [] });
+  await backupConfig.reconcile({ ...inputs, cluster: token }, state, call);
+  expect(configureBackups).toHaveBeenCalledTimes(1);
 });
 
 test("destroying removes our files, unless they are to be retained", async () => {

@@ -39,7 +39,7 @@ test("a cluster, a schedule and a store that are right have no failures, and get
 test("everything that is wrong is reported at once, by its path", async () => {
   const servers = [{ name: "-s1", connection: { host: "ssh://10.0.0.11", port: 0 } }, { connection: {} }];
   const given = {
-    cluster: { distribution: "k3s", name: "", servers },
+    cluster: { distribution: "rke", name: "", servers },
     schedule: "every day",
     retention: 0,
     s3: { bucket: "", folder: "/a", endpoint: "https://s3.example", accessKeyId: "AKID" },

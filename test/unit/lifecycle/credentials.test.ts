@@ -27,6 +27,19 @@ test("a bastion is logged in to like a server, and never given a password for su
   expect(connection.servers[0]?.connection?.proxy).toEqual({ host: "b", password: "W" });
 });
 
+test("an agent is logged in to like a server, by what the cluster's machines share", () => {
+  const agents = [{ name: "a1", connection: { host: "10.0.0.21" } }];
+  const found = withCredentials({ ...clusterOf({}), connection: { user: "ops" }, agents }, { sshPassword: "W" });
+  expect(found.agents).toEqual([{ name: "a1", connection: { host: "10.0.0.21", user: "ops", password: "W" } }]);
+  expect(withCredentials(clusterOf({}), {})).not.toHaveProperty("agents");
+});
+
+test("no server token comes from outside the inputs: a stack can have many clusters, each with its own", () => {
+  expect(
+    findCredentials((name) => (name === "token" ? "hunter2" : undefined), { ETCD_BACKUP_TOKEN: "hunter2" }),
+  ).toEqual({});
+});
+
 test("etcd's password is added where a user is named", () => {
   expect(withCredentials(clusterOf({}), { etcdPassword: "E" })).not.toHaveProperty("password");
   expect(withCredentials({ ...clusterOf({}), username: "root" }, { etcdPassword: "E" }).password).toBe("E");

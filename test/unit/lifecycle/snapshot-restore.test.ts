@@ -5,6 +5,7 @@ import {
   type SnapshotRestoreInputs,
   type SnapshotRestoreState,
 } from "../../../provider/lifecycle/snapshot-restore";
+import { unknownValue } from "../../../provider/lifecycle/unknown";
 import type { Cluster } from "../../../provider/model";
 import * as backups from "../../../provider/operations/configure-backups";
 import * as previews from "../../../provider/operations/preview-restore";
@@ -52,6 +53,8 @@ describe("what is a difference", () => {
     ["taking the name away", done, idle, []],
     ["another trigger without a name", idle, { ...idle, triggers: ["2"] }, []],
     ["another connection", done, { ...inputs, cluster: other }, []],
+    ["another token", done, { ...inputs, token: "then" }, []],
+    ["a finding that is overruled", done, { ...inputs, accept: ["NO_SPACE"] }, []],
     ["an interrupted restore, even when a refresh forgot it", inputs, inputs, []],
   ])("%s", (_, state, wanted, replaces) => {
     expect(snapshotRestore.diff(state, wanted)).toEqual({ changes: true, replaces });
@@ -132,6 +135,16 @@ describe("looking ahead in a check", () => {
     expect((await snapshotRestore.check(due, undefined, call)).failures).toEqual([]);
     expect(previewRestore).toHaveBeenCalledTimes(1);
     expect(progress.info.mock.calls).toEqual([["restore x"], ["  revision 9 now, 7 then"]]);
+  });
+
+  test("a cluster that a preview does not know is not looked at, with credentials at hand", async () => {
+    const unknown = { ...fresh(), cluster: { ...cluster, servers: unknownValue } };
+    const credentials = { sshPassword: "W", s3AccessKeyId: "A", s3SecretAccessKey: "B" };
+    for (const given of [unknown, { ...fresh(), s3: unknownValue }, { ...fresh(), cluster: unknownValue }]) {
+      expect((await snapshotRestore.check(given, undefined, { ...call, credentials })).failures).toEqual([]);
+    }
+    expect(previewRestore).not.toHaveBeenCalled();
+    expect(progress.info).toHaveBeenCalledWith(expect.stringContaining("once everything it depends on is known"));
   });
 
   test.each([

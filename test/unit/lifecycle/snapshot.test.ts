@@ -30,6 +30,7 @@ const taken: operations.TakenSnapshot = {
   revision: 7,
   totalKeys: 3,
   etcdVersion: "3.6.1",
+  ...{ distributionVersion: "v1.35.4+k3s1", tokenHash: "0123456789ab" },
   server: "s1",
   takenAt: "2026-01-01T00:00:00Z",
   durationMs: 5,

@@ -11,12 +11,15 @@ type Known<Resource> = {
   ]: Resource[Key] extends Output<infer Value> ? Value : never;
 };
 
+/** Outputs that a snapshot has where its distribution knows them. */
+type Sometimes = "revision" | "totalKeys" | "distributionVersion" | "tokenHash";
+
 type Own<Resource> = Omit<Known<Resource>, "id" | "urn">;
 
 // Checked by the compiler: what users read is what the lifecycles keep, field by field.
 test("the outputs that users see are those that the lifecycles keep", () => {
   const backups = (state: Pick<BackupConfigState, "servers" | "warnings" | "drift">): Own<BackupConfig> => state;
-  const snapshot = (state: SnapshotState): Omit<Own<Snapshot>, "revision" | "totalKeys"> => state;
+  const snapshot = (state: SnapshotState): Omit<Own<Snapshot>, Sometimes> => state;
   const restore = (report: RestoreReport): Omit<Own<SnapshotRestore>, "revisionBefore"> => report;
   const keys = (resource: keyof Own<SnapshotRestore>): keyof RestoreReport => resource;
   const all = (report: keyof RestoreReport): keyof Own<SnapshotRestore> => report;

@@ -1,5 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
-import { BackupConfig, etcd, type S3Args, Snapshot, SnapshotRestore } from "../../../provider/index";
+import {
+  BackupConfig,
+  type ClusterArgs,
+  etcd,
+  k3s,
+  rke2,
+  type S3Args,
+  Snapshot,
+  SnapshotRestore,
+} from "../../../provider/index";
 
 interface Registered {
   readonly type: string;
@@ -66,6 +75,25 @@ test("a secret in a cluster stays one, alone", () => {
   const { connection, name } = cluster as { connection: { privateKey: unknown }; name: unknown };
   expect(name).toBe("prod");
   expect(pulumi.Output.isInstance(connection.privateKey)).toBe(true);
+});
+
+test("each builder makes a plain value that says what it is; a secret token stays one, alone", () => {
+  const args = { name: "prod", servers: [{ name: "s1" }], token: pulumi.secret("TOKEN"), agents: [{ name: "a1" }] };
+  expect([k3s(args), rke2(args)]).toEqual([
+    { ...args, distribution: "k3s" },
+    { ...args, distribution: "rke2" },
+  ]);
+  const { name, token } = k3s(args) as { name: unknown; token: unknown };
+  expect([name, pulumi.Output.isInstance(token)]).toEqual(["prod", true]);
+});
+
+test("every cluster is one for every resource, now or later", async () => {
+  const args = { name: "prod", servers: [] };
+  const clusters: readonly ClusterArgs[] = [etcd(args), k3s(args), rke2(args)];
+  for (const one of clusters) {
+    const backups = new BackupConfig(one.distribution, { cluster: pulumi.output(one), s3: { bucket: "b" } });
+    expect(await plain(backups.s3)).toEqual({ bucket: "b", folder: "prod" });
+  }
 });
 
 test("the store of a BackupConfig has its folder, and what is known of it is known in a preview", async () => {
