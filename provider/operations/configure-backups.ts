@@ -17,6 +17,8 @@ export type { BackupSettings };
 export interface ServerBackups {
   readonly server: string;
   readonly etcdVersion: string;
+  /** The distribution's own version, where etcd is a part of something. */
+  readonly version?: string | undefined;
   readonly directory: string;
   readonly timer: "active" | "off";
   /** When it runs, in systemd's own words, with every drop-in counted. */
@@ -184,6 +186,7 @@ function report(looks: readonly Look[]): BackupsReport {
   return {
     servers: looks.map(({ facts, drift, stale, directory, timer, schedule, retention, lastSnapshotAt }) => ({
       ...{ server: facts.server, etcdVersion: facts.etcdVersion, directory, timer, schedule },
+      ...(facts.version === undefined ? {} : { version: facts.version }),
       ...(retention === undefined ? {} : { retention }),
       ...(lastSnapshotAt === undefined ? {} : { lastSnapshotAt }),
       drift: [...drift, ...(stale === undefined ? [] : [stale])],

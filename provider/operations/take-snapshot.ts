@@ -33,6 +33,10 @@ export interface TakenSnapshot {
   readonly revision?: number | undefined;
   readonly totalKeys?: number | undefined;
   readonly etcdVersion: string;
+  /** The distribution's own version, where etcd is a part of something. */
+  readonly distributionVersion?: string | undefined;
+  /** Which server token a restore will need, never the token. */
+  readonly tokenHash?: string | undefined;
   readonly server: string;
   /** ISO 8601. */
   readonly takenAt: string;
@@ -67,6 +71,8 @@ export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, c
       sha256: saved.sha256,
       ...(await snapshots.describe(host, facts, saved.path)),
       etcdVersion: facts.etcdVersion,
+      ...(facts.version === undefined ? {} : { distributionVersion: facts.version }),
+      ...(facts.tokenHash === undefined ? {} : { tokenHash: facts.tokenHash }),
       server: host.name,
       takenAt: saved.takenAt,
       durationMs: Date.now() - began,
