@@ -1,6 +1,9 @@
 import { spaceFindings } from "../../../provider/distributions/free-space";
 import { fakeHost } from "../../support/fake-host";
-import { scriptHost } from "../../support/script-host";
+import { type ScriptHost, scriptHost } from "../../support/script-host";
+
+let host: ScriptHost | undefined;
+afterEach(() => host?.remove());
 
 const mebi = 1024 * 1024;
 const needs = [
@@ -30,13 +33,12 @@ test("what lies on one file system is added up", async () => {
 });
 
 test("a path that is not there yet lies where its parent does", async () => {
-  const host = scriptHost();
+  host = scriptHost();
   const enough = { path: `${host.root}/it's "not" there/yet`, bytes: 1 };
   expect(await spaceFindings(host, [enough])).toEqual([]);
   expect(await spaceFindings(host, [{ ...enough, bytes: 1e18 }])).toEqual([
     { code: "NO_SPACE", text: expect.stringMatching(/^s1: no space: .* [1-9]\d* (K|M)iB are free$/) as string },
   ]);
-  host.remove();
 });
 
 test.each([
@@ -44,8 +46,8 @@ test.each([
   [10 * mebi - 1, "10240 KiB"],
   [10 * mebi, "10 MiB"],
 ])("%i bytes needed read as %s", async (bytes, text) => {
-  const host = fakeHost("s1", [{ to: "df -Pk", reply: "1 0\n" }]);
-  expect(await spaceFindings(host, [{ path: "/x", bytes }])).toEqual([
+  const full = fakeHost("s1", [{ to: "df -Pk", reply: "1 0\n" }]);
+  expect(await spaceFindings(full, [{ path: "/x", bytes }])).toEqual([
     { code: "NO_SPACE", text: `s1: no space: a restore needs ${text} for a while, 0 KiB are free` },
   ]);
 });
