@@ -1,11 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
-import { BackupConfig, type BackupConfigArgs, etcd, type EtcdArgs, type S3Args } from "pulumi-etcd-backup";
-import { Snapshot, SnapshotRestore } from "pulumi-etcd-backup";
+import { BackupConfig, type BackupConfigArgs, type ClusterArgs, Snapshot, SnapshotRestore } from "pulumi-etcd-backup";
+import type { EtcdArgs, K3sArgs, Rke2Args, S3Args } from "pulumi-etcd-backup";
 
 // Everything comes from the stack's configuration: see `config` in Pulumi.yaml, and Pulumi.example.yaml beside this file.
 // Credentials stay out of it: `pulumi config set --secret sshPrivateKey -- "$(cat ~/.ssh/id_ed25519)"`.
-interface ClusterConfig extends EtcdArgs {
+interface ClusterConfig extends EtcdArgs, K3sArgs, Rke2Args {
   readonly name: string;
+  /** @default "etcd" */
+  readonly distribution?: ClusterArgs["distribution"];
   readonly backups?: Omit<BackupConfigArgs, "cluster" | "s3">;
 }
 
@@ -24,9 +26,10 @@ for (const name of Object.keys(restore)) {
 /** What each server does about backups, by cluster. */
 export const servers: Record<string, BackupConfig["servers"]> = {};
 
-for (const { backups: settings, ...args } of clusters) {
+for (const { backups: settings, distribution = "etcd", ...args } of clusters) {
   const { name } = args;
-  const cluster = etcd(args);
+  // What `etcd()`, `k3s()` and `rke2()` make: what is wrong with it, the resources say.
+  const cluster: ClusterArgs = { ...args, distribution };
   const backups = new BackupConfig(name, { ...settings, cluster, s3 });
   if (snapshot) new Snapshot(`${name}-snapshot`, { cluster, s3: backups.s3, triggers: [snapshot] });
   new SnapshotRestore(`${name}-restore`, { cluster, s3: backups.s3, snapshot: restore[name] });
