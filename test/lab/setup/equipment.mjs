@@ -1,6 +1,6 @@
 // Where everything that the lab needs lies, written down for the lab: it does not have to know how the cache is keyed.
 import { etcd34, machineImage } from "./debian.mjs";
-import { etcd35, etcd36, pulumi, versitygw } from "./go-tools.mjs";
+import { etcd35, etcd36, k3sStandIn, pulumi, versitygw } from "./go-tools.mjs";
 import { cacheDirectory } from "./cache.mjs";
 import { writeStamp } from "./project.mjs";
 
@@ -11,6 +11,7 @@ export async function provideEquipment() {
     image: await machineImage(),
     etcd: { 3.4: await etcd34(), 3.5: await etcd35(), 3.6: await etcd36() },
     versitygw: await versitygw(),
+    k3sStandIn: await k3sStandIn(),
     pulumi: await pulumi(),
   };
   writeStamp("equipment.json", JSON.stringify(equipment, undefined, 2));

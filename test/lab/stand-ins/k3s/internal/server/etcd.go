@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,23 +43,24 @@ func (s *Server) writeEtcdConfig(options etcdOptions) (string, error) {
 		}
 	}
 	config := map[string]any{
-		"name":                        s.member,
-		"data-dir":                    s.dir.etcd(),
-		"advertise-client-urls":       advertised,
-		"listen-client-urls":          clients,
-		"listen-client-http-urls":     "https://127.0.0.1:2382",
-		"listen-metrics-urls":         metrics,
-		"listen-peer-urls":            peers,
-		"initial-advertise-peer-urls": s.peerURL(),
-		"initial-cluster":             options.initialCluster,
-		"initial-cluster-state":       options.state,
-		"client-transport-security":   security("server-client", "server-ca"),
-		"peer-transport-security":     security("peer-server-client", "peer-ca"),
-		"heartbeat-interval":          100,
-		"election-timeout":            1000,
-		"snapshot-count":              10000,
-		"logger":                      "zap",
-		"log-outputs":                 []string{"stderr"},
+		"name":                           s.member,
+		"data-dir":                       s.dir.etcd(),
+		"advertise-client-urls":          advertised,
+		"listen-client-urls":             clients,
+		"listen-client-http-urls":        "https://127.0.0.1:2382",
+		"listen-metrics-urls":            metrics,
+		"listen-peer-urls":               peers,
+		"initial-advertise-peer-urls":    s.peerURL(),
+		"initial-cluster":                options.initialCluster,
+		"initial-cluster-state":          options.state,
+		"client-transport-security":      security("server-client", "server-ca"),
+		"peer-transport-security":        security("peer-server-client", "peer-ca"),
+		"heartbeat-interval":             100,
+		"election-timeout":               1000,
+		"snapshot-count":                 10000,
+		"warning-unary-request-duration": 300 * time.Millisecond,
+		"logger":                         "zap",
+		"log-outputs":                    []string{"stderr"},
 	}
 	if options.reset {
 		config["force-new-cluster"] = true
@@ -66,13 +68,10 @@ func (s *Server) writeEtcdConfig(options etcdOptions) (string, error) {
 	for _, arg := range s.options.EtcdArgs {
 		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		config[name] = value
-		switch config[name] = value; value {
-		case "true", "false":
-			config[name] = value == "true"
-		}
-		if number := 0; len(value) > 0 && strings.Trim(value, "0123456789") == "" {
-			fmt.Sscan(value, &number)
+		if number, err := strconv.Atoi(value); err == nil {
 			config[name] = number
+		} else if value == "true" || value == "false" {
+			config[name] = value == "true"
 		}
 	}
 	content, err := yaml.Marshal(config)
