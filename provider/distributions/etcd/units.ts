@@ -1,6 +1,7 @@
 import { parseDuration } from "../../duration";
 import type { S3Settings } from "../../model";
 import { serverDirectory } from "../../plan/server-directory";
+import { s3Retention } from "../s3-retention";
 import { backupScript } from "./backup-script";
 import { toOnCalendar } from "./cron";
 import { declaredCommand } from "./last-word";
@@ -81,12 +82,6 @@ export function backupFiles(input: BackupUnitInput): readonly BackupFile[] {
   ];
 }
 
-/** How many scheduled snapshots stay in the folder, all servers' together. */
-export function s3Retention(input: Pick<BackupUnitInput, "serverCount" | "settings">): number {
-  const { retention, s3 } = input.settings;
-  return s3?.retention ?? (s3?.keepRounds ?? retention) * input.serverCount;
-}
-
 const SAVE_SECONDS = 900;
 const DEFAULT_TRANSFER_SECONDS = 300;
 
@@ -123,7 +118,7 @@ function scriptSettings(input: BackupUnitInput): Readonly<Record<string, string 
           s3_skip_tls_verify: s3.skipTlsVerify === true ? 1 : undefined,
           s3_timeout: transferSeconds(s3),
           s3_proxy: s3.proxy,
-          s3_retention: s3Retention(input),
+          s3_retention: s3Retention(settings, input.serverCount),
           s3_keys: hasKeys(s3) ? `${folder}/s3-keys` : undefined,
         }),
   };

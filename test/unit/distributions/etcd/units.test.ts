@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { type BackupUnitInput, backupFiles, s3Retention } from "../../../../provider/distributions/etcd/units";
+import { type BackupUnitInput, backupFiles } from "../../../../provider/distributions/etcd/units";
 
 const plain: BackupUnitInput = {
   cluster: "prod",
@@ -73,12 +73,6 @@ test.each([
   expect(settings).toContain(`s3_scheme='${scheme}'\n`);
   expect(settings).toContain(`s3_host='${host}'\n`);
   expect(settings).toContain(`s3_style='${style}'\n`);
-});
-
-test("S3 keeps the local retention of every server, or as many rounds, or as many files as it is told", () => {
-  const kept = (s3: object): number =>
-    s3Retention({ ...plain, settings: { ...plain.settings, s3: { bucket: "b", ...s3 } } });
-  expect([kept({}), kept({ keepRounds: 28 }), kept({ retention: 7 })]).toEqual([15, 84, 7]);
 });
 
 test("the timer has a line for each of cron's meanings, and makes up for missed runs", () => {
