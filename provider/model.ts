@@ -83,7 +83,7 @@ export interface EmbeddedEtcdSettings {
   readonly agents?: readonly Agent[];
 }
 
-export type DistributionName = "etcd";
+export type DistributionName = "etcd" | "k3s" | "rke2";
 
 /** The distributions whose inputs are known. */
 export type DescribedDistribution = DistributionName | "k3s" | "rke2";

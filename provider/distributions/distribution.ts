@@ -116,6 +116,8 @@ export interface SavedFile {
   readonly takenAt: string;
   /** What the distribution writes on its objects in S3: an upload of ours does so too. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** True when the distribution says that it has sent it where it was wanted besides. */
+  readonly uploaded?: boolean;
   /** What the distribution's own upload said when it failed. */
   readonly uploadFailure?: string | undefined;
 }
@@ -160,6 +162,8 @@ export interface RestoreStagesRequest {
   /** Copies the snapshot onto a server, whole or not at all. */
   readonly fetch: (server: string, path: string) => Promise<void>;
   readonly members: Members;
+  /** The servers, to be looked at while the plan runs. */
+  readonly readers: ReadonlyMap<string, HostReader>;
   /** Servers whose etcd is alive and is saved first. */
   readonly safety: readonly string[];
   /** The server token that the snapshot was taken with; undefined: the one that the servers have. */

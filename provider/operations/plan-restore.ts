@@ -31,7 +31,14 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
   const { restores } = distributionOf(cluster);
   let proven: EqualMembers | undefined;
   const stagesRequest: RestoreStagesRequest = {
-    ...{ cluster, attempt, members: look.members, snapshotName: snapshot?.file.name, token: request.token },
+    ...{
+      cluster,
+      attempt,
+      members: look.members,
+      readers: look.hosts,
+      snapshotName: snapshot?.file.name,
+      token: request.token,
+    },
     safety: request.safetySnapshot ? livingServers(look) : [],
     ...{ bumpRevision: request.bumpRevision, highestRevision: highestRevision(look) },
     fetch: async (server: string, path: string): Promise<void> => {

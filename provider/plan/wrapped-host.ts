@@ -17,6 +17,11 @@ export function wrapHost(host: Host, run: Host["run"]): Host {
   };
 }
 
+/** The same host, whose changes messages call after the step, not after the first line of its script. */
+export function named(title: string, host: Host): Host {
+  return wrapHost(host, (command, options) => host.run(titled(title, command), options));
+}
+
 /** A script that begins with something of ours, and is still called what the command is called. */
 export function behind(first: Command, command: Command): Command {
   return titled(describeScript(command), script(first, command));

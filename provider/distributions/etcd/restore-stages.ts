@@ -1,9 +1,9 @@
 import { BackupError } from "../../errors";
 import type { Stage, Step } from "../../plan/plan";
-import { wrapHost } from "../../plan/wrapped-host";
+import { named } from "../../plan/wrapped-host";
 import { parseVerification, verifyScript } from "../../snapshot-file/verify-script";
 import type { Host } from "../../transport/host";
-import { type Command, sh, titled } from "../../transport/shell";
+import { type Command, sh } from "../../transport/shell";
 import { API_SERVER_UNIT, type RestoreStagesRequest } from "../distribution";
 import { startAsBefore } from "../held-unit";
 import { attemptDirectory } from "../../plan/server-directory";
@@ -131,10 +131,8 @@ export function bumps(servers: readonly EtcdFacts[], request: RestoreStagesReque
   return request.bumpRevision && servers.every((facts) => facts.canBumpRevision);
 }
 
-/** Messages call what a step runs after the step, not after the first line of its script. */
 function calledAfter<S extends Pick<Step, "run">>(title: string, step: S): S {
-  const named = (host: Host): Host => wrapHost(host, (command, options) => host.run(titled(title, command), options));
-  return { ...step, run: (host: Host) => step.run(named(host)) };
+  return { ...step, run: (host: Host) => step.run(named(title, host)) };
 }
 
 async function stage(host: Host, server: string, places: RestorePlaces, request: RestoreStagesRequest): Promise<void> {

@@ -1,0 +1,43 @@
+import { script } from "../../transport/shell";
+import type { Distribution } from "../distribution";
+import { scheduledBackups } from "./backups";
+import { describeRestore } from "./describe-restore";
+import type { EmbeddedFacts } from "./facts";
+import { finishServer, leaveServer } from "./finish-server";
+import { inspect } from "./inspect";
+import type { Program } from "./program";
+import { restoreFindings } from "./restore-findings";
+import { asidePath } from "./restore-places";
+import { restoreStages } from "./restore-stages";
+import { saveSnapshot } from "./save-snapshot";
+import { settle } from "./settle";
+import { readSnapshotName } from "./snapshot-name";
+import { setting } from "./config-files";
+
+/** etcd inside K3s or RKE2. */
+export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
+  return {
+    name: program.name,
+    inspect: (host, cluster) => inspect(program, host, cluster),
+    backups: scheduledBackups(program),
+    snapshots: {
+      directories: (_, facts) => [facts.snapshotDirectory],
+      save: saveSnapshot,
+      // There is no etcdctl on these servers.
+      describe: () => Promise.resolve({}),
+      scheduledName: ({ settings }) => setting(settings, "etcd-snapshot-name") ?? "etcd-snapshot",
+      readName: readSnapshotName,
+    },
+    restores: {
+      findings: restoreFindings,
+      describe: describeRestore,
+      stages: restoreStages,
+      settle,
+      setAside: (facts, attempt) => [asidePath(facts, attempt)],
+      finish: finishServer,
+      leave: leaveServer,
+      // Their API servers are part of them.
+      leaveApiServer: () => script(),
+    },
+  };
+}

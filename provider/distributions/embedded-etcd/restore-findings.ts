@@ -1,0 +1,165 @@
+import type { Cluster, SnapshotFile } from "../../model";
+import { serverDirectory } from "../../plan/server-directory";
+import type { HostReader } from "../../transport/host";
+import { sh } from "../../transport/shell";
+import type { Finding, RestoreLook } from "../distribution";
+import { spaceFindings } from "../free-space";
+import { setting } from "./config-files";
+import type { EmbeddedFacts, Tool } from "./facts";
+import { kubectl } from "./kubernetes";
+import { memberFindings } from "./member-findings";
+import { firstServer } from "./restore-places";
+import { tokensIn } from "./stage-snapshot";
+import { hashToken } from "./token";
+import { knownProblems } from "./versions";
+
+/** Why a restore would be refused before anything is touched. */
+export async function restoreFindings(
+  cluster: Cluster,
+  look: RestoreLook<EmbeddedFacts>,
+  snapshot: SnapshotFile,
+  givenToken: string | undefined,
+): Promise<readonly Finding[]> {
+  const { servers, hosts } = look;
+  const first = firstServer(servers);
+  if (first === undefined) return [];
+  const token = givenToken ?? cluster.token;
+  const perServer = await Promise.all(
+    servers.map(async (facts) => {
+      const host = hosts.get(facts.server);
+      return [
+        ...toolFindings(facts, facts === first, snapshot),
+        ...versionFindings(facts),
+        ...configuredTokenFindings(facts, token),
+        ...(host === undefined ? [] : await diskFindings(host, cluster, facts, facts === first, snapshot)),
+      ];
+    }),
+  );
+  return [
+    ...perServer.flat(),
+    ...nodeFindings(servers),
+    ...(await memberFindings(look)),
+    ...(await snapshotFindings(look, first, snapshot, token)),
+  ];
+}
+
+function toolFindings(facts: EmbeddedFacts, isFirst: boolean, snapshot: SnapshotFile): Finding[] {
+  const needed: Tool[] = isFirst
+    ? [
+        ...(["flock", "sha256sum", "systemd-run"] as const),
+        ...(snapshot.name.endsWith(".zip") ? ["gzip" as const] : []),
+        ...(snapshot.location.kind === "s3" ? ["curl" as const] : []),
+      ]
+    : ["flock"];
+  const missing = [
+    ...needed.filter((tool) => !facts.tools.has(tool)),
+    ...(facts.binary === "" ? [facts.program.name] : []),
+    ...(facts.program.needsKillScript && facts.killScript === undefined ? [`${facts.program.name}-killall.sh`] : []),
+  ];
+  if (missing.length === 0) return [];
+  return [
+    { code: "TOOL_MISSING", text: `${facts.server}: there is no ${missing.join(", no ")}; install what is missing` },
+  ];
+}
+
+function versionFindings(facts: EmbeddedFacts): Finding[] {
+  const operation = facts.data.hasEtcd ? "restore" : "restore-new-machines";
+  return knownProblems(facts.version)
+    .filter(
+      ({ severity, operations, when }) =>
+        severity === "refusal" && operations.includes(operation) && when === undefined,
+    )
+    .map(({ text, link }) => ({
+      ...{ code: "UNSUPPORTED_VERSION", mayAccept: true },
+      text: `${facts.server}: ${facts.version}: ${text} (${link})`,
+    }));
+}
+
+/** A token in a server's own configuration that is not the snapshot's would keep it from starting after the restore. */
+function configuredTokenFindings(facts: EmbeddedFacts, token: string | undefined): Finding[] {
+  const configured = facts.settings.values.get("token");
+  if (token === undefined) {
+    const known = configured ?? facts.settings.values.get("token-file") ?? facts.tokenHash;
+    if (known !== undefined) return [];
+    const text = `${facts.server}: it has no server token; give the token of the time of the snapshot as \`token\``;
+    return [{ code: "TOKEN_MISMATCH", text }];
+  }
+  if (configured === undefined || configured.value === "" || hashToken(configured.value) === hashToken(token))
+    return [];
+  const text = `${facts.server}: ${configured.source} has another token than \`token\`; change it there first, else ${facts.program.title} does not start after the restore`;
+  return [{ code: "TOKEN_MISMATCH", text }];
+}
+
+function nodeFindings(servers: readonly EmbeddedFacts[]): Finding[] {
+  const names = servers.map((facts) => facts.nodeName);
+  const twice = new Set(names.filter((name, index) => names.indexOf(name) !== index));
+  return [...twice].map((name) => ({
+    code: "SETTING_NOT_FOUND",
+    text: `two servers are the node ${name}; give each its own \`node-name\``,
+  }));
+}
+
+/** A restore holds, for a while, the staged file, the safety snapshot, the new data and the old data. */
+async function diskFindings(
+  host: HostReader,
+  cluster: Cluster,
+  facts: EmbeddedFacts,
+  isFirst: boolean,
+  { sizeBytes, name }: SnapshotFile,
+): Promise<Finding[]> {
+  const walBytes = 64 * 1024 * 1024;
+  // How far a database has been compressed is not known before it is unpacked.
+  const unpacked = name.endsWith(".zip") ? Math.max(sizeBytes * 5, facts.data.databaseBytes) : sizeBytes;
+  const staged = name.endsWith(".zip") ? sizeBytes + unpacked : unpacked;
+  const data = `${facts.dataDir}/server/db`;
+  const full = await spaceFindings(host, [
+    ...(isFirst ? [{ path: serverDirectory(cluster.name), bytes: staged }] : []),
+    { path: facts.snapshotDirectory, bytes: facts.data.databaseBytes },
+    { path: data, bytes: unpacked * (isFirst ? 2 : 1.1) + walBytes },
+  ]);
+  const { stdout } = await host.query(sh`! mountpoint -q ${`${data}/etcd`} 2>/dev/null || echo mounted`);
+  if (stdout.trim() === "") return full;
+  const text = `${facts.server}: ${data}/etcd is a mount point: neither ${facts.program.title}'s reset nor we can rename it; mount the disk at ${facts.dataDir} instead`;
+  return [...full, { code: "UNSUPPORTED_SETUP", text }];
+}
+
+/** What is known of the snapshot without restoring it: whose it is, and which token it was taken with. */
+async function snapshotFindings(
+  { hosts, servers, quorum }: RestoreLook<EmbeddedFacts>,
+  first: EmbeddedFacts,
+  snapshot: SnapshotFile,
+  token: string | undefined,
+): Promise<Finding[]> {
+  const wanted = token === undefined ? (first.tokenHash ?? configuredTokenHash(first)) : hashToken(token);
+  const host = hosts.get(first.server);
+  const of = (what: string): string | undefined => snapshot.metadata?.[`x-${first.program.name}-${what}`];
+  const { location } = snapshot;
+  const holder = location.kind === "file" ? hosts.get(location.server) : undefined;
+  const tokens =
+    location.kind === "file" && holder !== undefined && !snapshot.name.endsWith(".zip")
+      ? await tokensIn(holder, location.path)
+      : [of("token-hash")].filter((hash) => hash !== undefined);
+  const findings: Finding[] = [];
+  if (wanted !== undefined && tokens.length > 0 && !tokens.includes(wanted)) {
+    const text = `${first.server}: the snapshot was taken with another server token (its hash is ${tokens.join(" or ")}, this one's ${wanted}); give the token of that time as \`token\``;
+    findings.push({ code: "TOKEN_MISMATCH", text });
+  }
+  const clusterId = of("cluster-id");
+  if (clusterId === undefined || host === undefined || !quorum || !servers.some((facts) => facts.running))
+    return findings;
+  const own = await host
+    .query(
+      sh`timeout 20 ${kubectl(first)} get namespace kube-system --output ${"jsonpath={.metadata.uid}"} 2>/dev/null || :`,
+    )
+    .then(({ stdout }) => stdout.trim());
+  if (own !== "" && own !== clusterId) {
+    const text = `${first.server}: the snapshot is another cluster's (${clusterId}; this one is ${own})`;
+    findings.push({ code: "SNAPSHOT_FOREIGN", text, mayAccept: true });
+  }
+  return findings;
+}
+
+function configuredTokenHash({ settings }: EmbeddedFacts): string | undefined {
+  const token = setting(settings, "token");
+  return token === undefined ? undefined : hashToken(token);
+}

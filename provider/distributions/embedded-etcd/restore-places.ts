@@ -1,0 +1,38 @@
+import { attemptDirectory } from "../../plan/server-directory";
+import type { EmbeddedFacts } from "./facts";
+
+/** What one attempt puts on a server, and where. */
+export interface RestorePlaces {
+  /** The staged file and what is remembered between steps. Ours alone. */
+  readonly work: string;
+  readonly staged: string;
+  /** What the reset and the programs it starts have to say. */
+  readonly log: string;
+  /** The old data. Never deleted by us. Beside where it was, so that a rename is all it takes; snapshots stay where they are. */
+  readonly aside: string;
+  /** Configuration that counts only for the reset, or only until a server has joined: read last. */
+  readonly dropIn: string;
+  /** The transient unit that runs the reset. */
+  readonly resetUnit: string;
+}
+
+export function restorePlaces(cluster: string, facts: EmbeddedFacts, attempt: string): RestorePlaces {
+  const work = attemptDirectory(cluster, attempt);
+  return {
+    work,
+    staged: `${work}/snapshot`,
+    log: `${work}/reset.log`,
+    aside: asidePath(facts, attempt),
+    dropIn: `${facts.configFile}.d/zzz-etcd-backup-restore.yaml`,
+    resetUnit: `etcd-backup-reset-${attempt}.service`,
+  };
+}
+
+export function asidePath({ dataDir }: EmbeddedFacts, attempt: string): string {
+  return `${dataDir}/server/db/etcd.before-${attempt}`;
+}
+
+/** The server on which the snapshot is restored; the others join it. One that never joined another, if there is one. */
+export function firstServer(servers: readonly EmbeddedFacts[]): EmbeddedFacts | undefined {
+  return servers.find(({ settings }) => !settings.values.has("server")) ?? servers[0];
+}
