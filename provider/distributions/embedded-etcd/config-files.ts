@@ -1,7 +1,7 @@
 import { posix } from "node:path";
-import { readConfigFile } from "./read-config-file";
 import { parseArguments } from "./exec-start";
 import { flagName, flagOfVariable } from "./flags";
+import { type ConfigValue, readConfigFile } from "./read-config-file";
 
 export interface ConfigFile {
   readonly path: string;
@@ -73,7 +73,7 @@ function mergeFiles(files: readonly ConfigFile[]): {
   values: Map<string, SettingValue>;
   unreadable: readonly string[];
 } {
-  const merged = new Map<string, { readonly content: unknown; readonly path: string }>();
+  const merged = new Map<string, { readonly content: ConfigValue; readonly path: string }>();
   const unreadable: string[] = [];
   for (const { path, text } of inOrder(files)) {
     const entries = readConfigFile(text);
@@ -88,7 +88,7 @@ function mergeFiles(files: readonly ConfigFile[]): {
   }
   const values = new Map<string, SettingValue>();
   for (const [key, { content, path }] of merged) {
-    const list = Array.isArray(content) ? content.map(asText) : [asText(content)];
+    const list = content === undefined ? [""] : asList(content);
     const value = list.at(-1);
     // An empty list becomes no argument at all, and unsets what an earlier file said.
     if (value !== undefined) values.set(key, { value, list, source: path, file: path });
@@ -104,19 +104,6 @@ function inOrder(files: readonly ConfigFile[]): readonly ConfigFile[] {
   return [...files.filter(isBase), ...dropIns.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))];
 }
 
-function asList(content: unknown): readonly unknown[] {
-  if (Array.isArray(content)) return content;
-  return typeof content === "string" || asText(content) !== "" ? [content] : [];
-}
-
-function asText(content: unknown): string {
-  if (typeof content === "string") return content.trim();
-  if (typeof content === "number" || typeof content === "boolean") return String(content);
-  if (typeof content === "bigint") return String(is64Bit(content) ? content : Number(content));
-  return Array.isArray(content) ? asText(content[0]) : "";
-}
-
-// Beyond that Go has a float: a long token of digits without quotes is no longer what was written.
-function is64Bit(number: bigint): boolean {
-  return number === BigInt.asIntN(64, number) || number === BigInt.asUintN(64, number);
+function asList(content: ConfigValue): readonly string[] {
+  return typeof content === "string" ? [content] : (content ?? []);
 }
