@@ -164,6 +164,8 @@ export interface RestoreStagesRequest {
   readonly members: Members;
   /** The servers, to be looked at while the plan runs. */
   readonly readers: ReadonlyMap<string, HostReader>;
+  /** Whether the cluster had a quorum when it was looked at. */
+  readonly quorum: boolean;
   /** Servers whose etcd is alive and is saved first. */
   readonly safety: readonly string[];
   /** The server token that the snapshot was taken with; undefined: the one that the servers have. */

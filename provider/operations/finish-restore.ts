@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { distributionOf } from "../distributions";
 import { SAFETY_PREFIX } from "../distributions/distribution";
 import type { EqualMembers } from "../distributions/members";
@@ -96,7 +97,12 @@ async function leftBehind(
   [ ! -e "$p" ] || printf '%s\n' "$p"
 done`);
       const paths = (answer?.stdout ?? "").split("\n").filter((path) => path !== "");
-      return paths.map((path) => ({ server: facts.server, path, safety: path.startsWith(safety) }));
+      return (
+        paths
+          .map((path) => ({ server: facts.server, path, safety: path.startsWith(safety) }))
+          // What a save that was cut off has left is no snapshot.
+          .filter(({ path, safety }) => !safety || snapshots.readName(posix.basename(path)) !== undefined)
+      );
     }),
   );
   return {

@@ -36,6 +36,7 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
       attempt,
       members: look.members,
       readers: look.hosts,
+      quorum: look.quorum,
       snapshotName: snapshot?.file.name,
       token: request.token,
     },

@@ -24,6 +24,8 @@ export interface EmbeddedFacts extends ServerFacts {
   readonly nodeName: string;
   /** An address that the other servers reach. */
   readonly address: string;
+  /** Where the command line on this server, and servers that join it, are answered. */
+  readonly supervisorPort: number;
   readonly dataDir: string;
   readonly snapshotDirectory: string;
   readonly snapshots: readonly LocalSnapshot[];

@@ -102,6 +102,10 @@ async function look(program: Program, host: HostReader, question: DiscoverQuesti
       return path === undefined ? [] : [`${ignored === "yes" ? "-" : ""}${path}`];
     }),
     ...{ nodeName, address, dataDir },
+    supervisorPort: Number(
+      program.supervisorPortSettings.map((name) => setting(settings, name)).find((port) => port !== undefined) ??
+        program.supervisorPort,
+    ),
     snapshotDirectory: setting(settings, "etcd-snapshot-dir") ?? `${dataDir}/server/db/snapshots`,
     snapshots: lines("snapshots").flatMap(localSnapshot),
     data: {
@@ -115,7 +119,7 @@ async function look(program: Program, host: HostReader, question: DiscoverQuesti
     member: {
       name: part("member") || nodeName,
       peerUrls: peerUrl === "" ? [`https://${address}:2380`] : [peerUrl],
-      endpoint: "https://127.0.0.1:2379",
+      endpoint: `https://${address.includes(":") ? "[::1]" : "127.0.0.1"}:2379`,
       cacert: `${certificates}/server-ca.crt`,
       cert: `${certificates}/client.crt`,
       key: `${certificates}/client.key`,

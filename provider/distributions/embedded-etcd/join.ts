@@ -16,10 +16,9 @@ export function joinServer(
   places: RestorePlaces,
   token: string | undefined,
 ): Command {
-  const port = setting(first.settings, "supervisor-port") ?? first.program.supervisorPort;
   const host = first.address.includes(":") ? `[${first.address}]` : first.address;
   const dropIn = formatConfig("A restore is under way. Removed by the restore itself.", {
-    server: `https://${host}:${port}`,
+    server: `https://${host}:${first.supervisorPort}`,
     ...tokenFor(facts, token),
   });
   return script(

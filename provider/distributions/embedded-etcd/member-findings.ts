@@ -21,7 +21,7 @@ function lostMembers({ servers, status }: RestoreLook<EmbeddedFacts>): Finding[]
       `  on ${alive?.server ?? "a living server"}: ${kubectl} delete node ${facts.nodeName}`,
       `  on ${facts.server}: systemctl stop ${facts.unit}${facts.program.needsKillScript ? `; ${name}-killall.sh` : ""}`,
       `  on ${facts.server}: mv ${facts.dataDir}/server/db/etcd ${facts.dataDir}/server/db/etcd.lost`,
-      `  on ${facts.server}: systemctl start --no-block ${facts.unit}, with \`server: https://${alive?.address ?? "<a living server>"}:${facts.program.supervisorPort}\` in ${facts.configFile}; ${title} joins again`,
+      `  on ${facts.server}: systemctl start --no-block ${facts.unit}, with \`server: https://${alive?.address ?? "<a living server>"}:${facts.supervisorPort}\` in ${facts.configFile}; ${title} joins again`,
     ].join("\n");
     return { code: "MEMBER_LOST", text, mayAccept: true };
   });

@@ -9,8 +9,10 @@ export interface Program {
   readonly dataDir: string;
   readonly unit: string;
   readonly agentUnit: string;
-  /** Where servers join and the command line is answered, on every server. */
+  /** Where servers join and the command line is answered, on every server, unless its settings say otherwise. */
   readonly supervisorPort: number;
+  /** The settings that say so, the one that counts first. */
+  readonly supervisorPortSettings: readonly string[];
   /** True when etcd runs in a container that outlives the unit, until the kill script has run. */
   readonly needsKillScript: boolean;
   /** Words that ask the API server, on a server. */

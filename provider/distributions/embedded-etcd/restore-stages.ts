@@ -3,7 +3,7 @@ import type { Stage, Step } from "../../plan/plan";
 import { named } from "../../plan/wrapped-host";
 import type { Host } from "../../transport/host";
 import { type Command, script, sh } from "../../transport/shell";
-import { SAFETY_PREFIX, type RestoreStagesRequest } from "../distribution";
+import type { RestoreStagesRequest } from "../distribution";
 import { startAsBefore, startFreed, stopHeld } from "../held-unit";
 import { awaitAgent, awaitApi, forgetNodePasswords, forgetStaleNodes, type KubectlFacts } from "./kubernetes";
 import type { EmbeddedFacts } from "./facts";
@@ -11,7 +11,7 @@ import { joinServer } from "./join";
 import { endReset, killContainers, runReset } from "./reset";
 import { keepIdentity, putDataBack, putIdentityBack, rememberFiles, setAside } from "./restore-data";
 import { firstServer, type RestorePlaces, restorePlaces } from "./restore-places";
-import { saveSnapshot } from "./save-snapshot";
+import { saveSafetySnapshot } from "./safety-snapshot";
 import { stageSnapshot } from "./stage-snapshot";
 import { hashToken } from "./token";
 
@@ -64,9 +64,7 @@ export function restoreStages(servers: readonly EmbeddedFacts[], request: Restor
       .filter(({ server }) => server === request.safety[0])
       .map((facts) =>
         step(facts, "safety-snapshot", "save the present data", () => ({
-          run: async (host) => {
-            await saveSnapshot(host, facts, { cluster, members, base: `${SAFETY_PREFIX}${attempt}` });
-          },
+          run: (host) => saveSafetySnapshot(host, facts, request),
         })),
       ),
     servers.map((facts) =>
