@@ -75,6 +75,9 @@ func (m *Manager) save(ctx context.Context) (*Result, error) {
 	metadata := m.extraMetadata(ctx)
 	// Rounded, not cut: the name can be half a second ahead of the clock.
 	now := time.Now().Round(time.Second)
+	if m.node.Personality.Old() {
+		now = time.Now().Truncate(time.Second)
+	}
 	name := fmt.Sprintf("%s-%s-%d", m.options.Snapshots.Name, m.node.Name, now.Unix())
 	path := filepath.Join(dir, name)
 	log.Infof("Saving etcd snapshot to %s", path)
@@ -103,25 +106,28 @@ func (m *Manager) save(ctx context.Context) (*Result, error) {
 	}
 	result.Deleted = append(result.Deleted, deleted...)
 	if m.options.S3 != nil {
-		m.saveToS3(ctx, path, now, metadata, result)
+		if err := m.saveToS3(ctx, path, now, metadata, result); err != nil && m.node.Personality.Old() {
+			return nil, err
+		}
 	}
 	return result, nil
 }
 
-func (m *Manager) saveToS3(ctx context.Context, path string, now time.Time, metadata map[string]string, result *Result) {
+// saveToS3 adds to the result what it did. Its error is that of the upload; only old versions heed it.
+func (m *Manager) saveToS3(ctx context.Context, path string, now time.Time, metadata map[string]string, result *Result) error {
 	name := filepath.Base(path)
 	bucket, err := m.openBucket(ctx)
 	if err != nil {
 		log.Warnf("Unable to initialize S3 client: %v", err)
 		m.record(ctx, file{name: name, node: "s3", created: now, metadata: metadata, s3: m.options.S3, failure: "failed to initialize S3 client: " + err.Error()})
-		return
+		return nil
 	}
 	log.Infof("Saving etcd snapshot %s to S3", name)
-	saved, err := bucket.upload(ctx, path, now)
+	saved, uploadError := bucket.upload(ctx, path, now)
 	saved.metadata = metadata
-	if err != nil {
-		log.Errorf("Error received during snapshot upload to S3: %s", err)
-		saved.failure = err.Error()
+	if uploadError != nil {
+		log.Errorf("Error received during snapshot upload to S3: %s", uploadError)
+		saved.failure = uploadError.Error()
 	} else {
 		result.Created = append(result.Created, name)
 		log.Infof("S3 upload complete for %s", name)
@@ -132,6 +138,7 @@ func (m *Manager) saveToS3(ctx context.Context, path string, now time.Time, meta
 	}
 	result.Deleted = append(result.Deleted, deleted...)
 	m.record(ctx, saved)
+	return uploadError
 }
 
 // files lists S3 first, then this node's disk.

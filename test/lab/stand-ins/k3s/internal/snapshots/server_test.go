@@ -68,6 +68,7 @@ func startServer(t *testing.T, configure ...func(*server)) *server {
 	s.options = options
 	s.manager = snapshots.New(s.client, options, snapshots.Node{Personality: s.p, Name: "s1", Endpoint: endpoint, TokenPassword: "labtoken1", Objects: s.objects})
 	s.serve(t)
+	snapshots.SetEtcdEndpoint(endpoint)
 	return s
 }
 
@@ -122,6 +123,12 @@ func (s *server) serve(t *testing.T) {
 	key, err := x509.MarshalPKCS8PrivateKey(web.TLS.Certificates[0].PrivateKey)
 	must(t, err)
 	encode := base64.StdEncoding.EncodeToString
+	// What the old command line reads; a test's etcd speaks without TLS.
+	folder := filepath.Join(s.dataDir, "server", "tls", "etcd")
+	must(t, os.MkdirAll(folder, 0o700))
+	must(t, os.WriteFile(filepath.Join(folder, "server-ca.crt"), ca, 0o600))
+	must(t, os.WriteFile(filepath.Join(folder, "client.crt"), ca, 0o600))
+	must(t, os.WriteFile(filepath.Join(folder, "client.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
 	s.kubeconfig = filepath.Join(s.dataDir, "k3s.yaml")
 	must(t, os.WriteFile(s.kubeconfig, fmt.Appendf(nil, "clusters:\n- cluster: {server: %q, certificate-authority-data: %s}\nusers:\n- user: {client-certificate-data: %s, client-key-data: %s}\n",
 		web.URL, encode(ca), encode(ca), encode(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))), 0o600))

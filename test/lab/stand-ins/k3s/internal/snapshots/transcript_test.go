@@ -113,8 +113,15 @@ func (s *server) compare(t *testing.T, command, stream, have, want string) {
 	}
 }
 
-// run takes a command as it was typed.
+// run takes a command as it was typed. Of the lines that the log got meanwhile it keeps those of the command.
 func (s *server) run(command string) step {
+	have := s.runAll(command)
+	have.stderr = onlyTheCommand(have.stderr)
+	return have
+}
+
+// runAll keeps all lines: the old command lines do everything themselves.
+func (s *server) runAll(command string) step {
 	words := strings.Fields(command)
 	var stdout, stderr, lines bytes.Buffer
 	log.Output = &lines
@@ -131,18 +138,18 @@ func (s *server) run(command string) step {
 	outEnd()
 	errEnd()
 	os.Stdout, os.Stderr, log.Output = realOut, realErr, s.serverLog
-	return step{command, strings.TrimSuffix(stdout.String(), "\n"), strings.TrimSuffix(stderr.String()+onlyTheCommand(lines.String()), "\n"), fmt.Sprint(exit)}
+	return step{command, strings.TrimSuffix(stdout.String(), "\n"), strings.TrimSuffix(stderr.String()+lines.String(), "\n"), fmt.Sprint(exit)}
 }
 
 // onlyTheCommand drops what the server, which lives in the same process, logged meanwhile.
 func onlyTheCommand(lines string) string {
 	var kept strings.Builder
 	for line := range strings.SplitAfterSeq(lines, "\n") {
-		if strings.Contains(line, "level=fatal") || ofCommand.MatchString(line) {
+		if !strings.HasPrefix(line, "time=") || strings.Contains(line, "level=fatal") || ofCommand.MatchString(line) {
 			kept.WriteString(line)
 		}
 	}
-	return kept.String()
+	return strings.TrimSuffix(kept.String(), "\n")
 }
 
 var ofCommand = regexp.MustCompile(`msg="(Snapshot \S+ (saved|deleted|not found)\.|Unknown flag|Cluster CA certificate)`)
