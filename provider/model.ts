@@ -85,9 +85,6 @@ export interface EmbeddedEtcdSettings {
 
 export type DistributionName = "etcd" | "k3s" | "rke2";
 
-/** The distributions whose inputs are known. */
-export type DescribedDistribution = DistributionName | "k3s" | "rke2";
-
 /** A cluster: a plain value that resources share. Its name is its identity. Which settings it may have is its distribution's. */
 export interface Cluster extends EtcdSettings, EmbeddedEtcdSettings {
   readonly distribution: DistributionName;

@@ -1,15 +1,15 @@
-import type { DescribedDistribution } from "../model";
+import type { DistributionName } from "../model";
 import { clusterRule } from "./check-cluster";
 import { s3Rule } from "./check-s3";
 import { embeddedScheduleRule, scheduleRule } from "./check-schedule";
 import { absolutePath, duration, flag, integer, name, object, oneOf, type Rule } from "./rules";
 
 /** The backups of a cluster of this distribution; undefined: not known yet. */
-export function backupsRule(distribution: DescribedDistribution | undefined): Rule {
+export function backupsRule(distribution: DistributionName | undefined): Rule {
   return distribution === "etcd" ? etcdRule : embeddedRule(distribution);
 }
 
-export function backupsDefaults(distribution: DescribedDistribution | undefined): Readonly<Record<string, unknown>> {
+export function backupsDefaults(distribution: DistributionName | undefined): Readonly<Record<string, unknown>> {
   return distribution === undefined || distribution === "etcd" ? shared : { ...shared, ...embedded };
 }
 
@@ -46,7 +46,7 @@ const etcdRule = object(
   },
 );
 
-function embeddedRule(distribution: DescribedDistribution | undefined): Rule {
+function embeddedRule(distribution: DistributionName | undefined): Rule {
   return object(
     {
       ...fields,

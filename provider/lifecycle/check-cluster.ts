@@ -1,4 +1,4 @@
-import type { DescribedDistribution } from "../model";
+import type { DistributionName } from "../model";
 import { checkReachable } from "./check-connection";
 import { embeddedClusterRule } from "./check-embedded-cluster";
 import { etcdClusterRule } from "./check-etcd-cluster";
@@ -6,7 +6,7 @@ import { checkNames, clusterFields } from "./check-machines";
 import { pick } from "./fields";
 import { fieldsAt, isFields, object, type Rule } from "./rules";
 
-const rules: Readonly<Record<DescribedDistribution, Rule>> = {
+const rules: Readonly<Record<DistributionName, Rule>> = {
   etcd: etcdClusterRule,
   k3s: embeddedClusterRule({ title: "K3s", unit: "k3s.service", agentUnit: "k3s-agent.service" }),
   rke2: embeddedClusterRule({ title: "RKE2", unit: "rke2-server.service", agentUnit: "rke2-agent.service" }),
@@ -22,12 +22,12 @@ export const clusterRule: Rule = (value, path, report) => {
 };
 
 /** The distribution that inputs name; undefined when it is none of ours, or not known yet. */
-export function distributionIn(inputs: unknown): DescribedDistribution | undefined {
+export function distributionIn(inputs: unknown): DistributionName | undefined {
   const distribution = isFields(inputs) ? fieldsAt(inputs, "cluster")?.distribution : undefined;
   return isDistribution(distribution) ? distribution : undefined;
 }
 
-function isDistribution(value: unknown): value is DescribedDistribution {
+function isDistribution(value: unknown): value is DistributionName {
   return typeof value === "string" && Object.hasOwn(rules, value);
 }
 

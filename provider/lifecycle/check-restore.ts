@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../errors";
-import { type DescribedDistribution, parseLocation } from "../model";
+import { type DistributionName, parseLocation } from "../model";
 import { clusterRule } from "./check-cluster";
 import { serverToken } from "./check-embedded-cluster";
 import { serverNames } from "./check-machines";
@@ -20,25 +20,21 @@ import {
 import { isUnknown } from "./unknown";
 
 /** A restore of a cluster of this distribution; undefined: not known yet. */
-export function restoreRule(distribution: DescribedDistribution | undefined): Rule {
+export function restoreRule(distribution: DistributionName | undefined): Rule {
   return distribution === "etcd" ? etcdRule : embeddedRule(distribution);
 }
 
-export function restoreDefaults(distribution: DescribedDistribution | undefined): Readonly<Record<string, unknown>> {
+export function restoreDefaults(distribution: DistributionName | undefined): Readonly<Record<string, unknown>> {
   if (distribution === undefined) return shared;
   return distribution === "etcd" ? { ...shared, bumpRevision: true } : { ...shared, bumpRevision: false, accept: [] };
 }
 
 const shared = { triggers: [], safetySnapshot: true };
 
-/** What a restore can find before it touches anything. Whether a finding may be overruled, the restore itself says. */
-const findings = [
+/** The codes of findings that may be overruled. */
+export const overrulable = [
   "MEMBER_LOST",
-  "NO_SPACE",
-  "SETTING_NOT_FOUND",
   "SNAPSHOT_FOREIGN",
-  "TOKEN_MISMATCH",
-  "TOOL_MISSING",
   "UNSUPPORTED_VERSION",
 ] as const satisfies readonly ErrorCode[];
 
@@ -70,7 +66,7 @@ const etcdRule = object(
   },
 );
 
-function embeddedRule(distribution: DescribedDistribution | undefined): Rule {
+function embeddedRule(distribution: DistributionName | undefined): Rule {
   const title = distribution === "rke2" ? "RKE2" : "K3s";
   const bumpRevision: Rule = (value, path, report) => {
     flag(value, path, report);
@@ -82,7 +78,7 @@ function embeddedRule(distribution: DescribedDistribution | undefined): Rule {
       s3: s3Rule(distribution),
       bumpRevision: distribution === undefined ? flag : bumpRevision,
       token: serverToken,
-      accept: list(oneOf(...findings)),
+      accept: list(oneOf(...overrulable)),
     },
     {
       required: ["cluster"],

@@ -1,4 +1,4 @@
-import type { DescribedDistribution } from "../model";
+import type { DistributionName } from "../model";
 import {
   duration,
   type Fields,
@@ -71,7 +71,7 @@ const etcdRule = object(fields, {
 const embeddedRule = object({ ...fields, configSecret }, { required: ["bucket"], also: checkTogether });
 
 /** Where S3 is. */
-export function s3Rule(distribution: DescribedDistribution | undefined): Rule {
+export function s3Rule(distribution: DistributionName | undefined): Rule {
   return distribution === "etcd" ? etcdRule : embeddedRule;
 }
 

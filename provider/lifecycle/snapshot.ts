@@ -1,5 +1,5 @@
 import { BackupError } from "../errors";
-import { type Cluster, type DescribedDistribution, parseLocation, type S3Settings } from "../model";
+import { type Cluster, type DistributionName, parseLocation, type S3Settings } from "../model";
 import { verifyConnections } from "../operations/configure-backups";
 import { deleteSnapshot, snapshotExists, type TakenSnapshot, takeSnapshot } from "../operations/take-snapshot";
 import { clusterRule, distributionIn } from "./check-cluster";
@@ -73,7 +73,7 @@ export const snapshot: Lifecycle<SnapshotInputs, SnapshotState> = {
   },
 };
 
-function rule(distribution: DescribedDistribution | undefined): Rule {
+function rule(distribution: DistributionName | undefined): Rule {
   return object(
     {
       cluster: clusterRule,

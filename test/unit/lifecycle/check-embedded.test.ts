@@ -1,4 +1,7 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { backupConfig } from "../../../provider/lifecycle/backup-config";
+import { overrulable } from "../../../provider/lifecycle/check-restore";
 import type { CheckFailure, LifecycleCall } from "../../../provider/lifecycle/lifecycle";
 import { snapshot } from "../../../provider/lifecycle/snapshot";
 import { snapshotRestore } from "../../../provider/lifecycle/snapshot-restore";
@@ -138,8 +141,8 @@ describe.each([
   test.each([
     ["a raised revision", { bumpRevision: true }, ["bumpRevision"]],
     ["a path of the token", { token: "/server/token" }, ["token"]],
-    ["a code that no finding has", { accept: ["NO_SPACE", "LOCKED"] }, ["accept[1]"]],
-    ["one code that is no list", { accept: "NO_SPACE" }, ["accept"]],
+    ["a code that no finding has that may be overruled", { accept: ["MEMBER_LOST", "LOCKED"] }, ["accept[1]"]],
+    ["one code that is no list", { accept: "MEMBER_LOST" }, ["accept"]],
     ["what others have", { restoreMode: "x", survivor: "s1" }, ["restoreMode", "survivor"]],
   ])("refused in a restore: %s", async (_, part, expected) => {
     expect(await paths(snapshotRestore, { cluster, snapshot: "x", ...part })).toEqual(expected);
@@ -148,14 +151,23 @@ describe.each([
 
   test("token and overruled findings reach the restore, and nothing else does", async () => {
     previewRestore.mockResolvedValue({ snapshot: "x", lines: [], refusals: [], done: false });
-    const given = { cluster, snapshot: `${distribution}-x`, token: "then", accept: ["TOKEN_MISMATCH"] };
+    const given = { cluster, snapshot: `${distribution}-x`, token: "then", accept: ["MEMBER_LOST"] };
     expect(await paths(snapshotRestore, given)).toEqual([]);
     expect(previewRestore.mock.lastCall?.[1]).toEqual({
       ...{ snapshot: `${distribution}-x`, triggers: [], safetySnapshot: true, bumpRevision: false },
-      ...{ token: "then", accept: ["TOKEN_MISMATCH"], s3: undefined },
+      ...{ token: "then", accept: ["MEMBER_LOST"], s3: undefined },
     });
     previewRestore.mockReset();
   });
+});
+
+test("every code that a finding may be overruled by is accepted, and no other", () => {
+  const folder = join(__dirname, "../../../provider");
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+  const codes = files.flatMap((file) => [
+    ...readFileSync(join(folder, file), "utf8").matchAll(/code: "([A-Z_]+)"[^{}]*mayAccept: true/g),
+  ]);
+  expect([...new Set(codes.map(([, code]) => code))].sort()).toEqual([...overrulable]);
 });
 
 test("no machine is needed beside the servers, and agents may be reached through what all share", async () => {

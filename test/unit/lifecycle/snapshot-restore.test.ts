@@ -54,7 +54,7 @@ describe("what is a difference", () => {
     ["another trigger without a name", idle, { ...idle, triggers: ["2"] }, []],
     ["another connection", done, { ...inputs, cluster: other }, []],
     ["another token", done, { ...inputs, token: "then" }, []],
-    ["a finding that is overruled", done, { ...inputs, accept: ["NO_SPACE"] }, []],
+    ["a finding that is overruled", done, { ...inputs, accept: ["MEMBER_LOST"] }, []],
     ["an interrupted restore, even when a refresh forgot it", inputs, inputs, []],
   ])("%s", (_, state, wanted, replaces) => {
     expect(snapshotRestore.diff(state, wanted)).toEqual({ changes: true, replaces });
