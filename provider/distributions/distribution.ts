@@ -68,7 +68,14 @@ export interface ScheduledBackups<Facts extends ServerFacts = ServerFacts> {
   /** Looks at one server, in one round trip, and compares it with what is declared. */
   look(host: HostReader, cluster: Cluster, settings: BackupSettings): Promise<BackupsLook<Facts>>;
   /** Why a server could not take these backups, asked before anything is changed. */
-  unable(host: HostReader, settings: BackupSettings, look: BackupsLook<Facts>): Promise<readonly Finding[]>;
+  unable(
+    host: HostReader,
+    settings: BackupSettings,
+    look: BackupsLook<Facts>,
+    cluster: Cluster,
+  ): Promise<readonly Finding[]>;
+  /** What is done once for all servers, on the first that needs it, before any server is changed. */
+  once?(cluster: Cluster, settings: BackupSettings, look: BackupsLook<Facts>): Command | undefined;
   /** Makes right what differs, and nothing else. */
   putRight(cluster: Cluster, settings: BackupSettings, look: BackupsLook<Facts>): Command;
   /** For a distribution that reads its settings only when it starts. */
@@ -81,12 +88,14 @@ export interface ScheduledBackups<Facts extends ServerFacts = ServerFacts> {
 
 /** How a server is made to run what its files say. */
 export interface Restarts<Facts extends ServerFacts = ServerFacts> {
-  /** True when the server runs with older settings than its files have. */
+  /** True when it takes a restart until the server does as declared: its files will be changed, or are newer than it. */
   isDue(look: BackupsLook<Facts>): boolean;
+  /** True when the server runs with settings of ours. */
+  isDueAfterRemoval(facts: Facts): boolean;
   /** Begins the restart, and does not wait for it. */
   begin(facts: Facts): Command;
-  /** Gives the server the settings that it had in this look again. */
-  putBack(cluster: Cluster, look: BackupsLook<Facts>): Command;
+  /** Gives the server the files again that it had when it was looked at. */
+  putBack(facts: Facts): Command;
 }
 
 export interface BackupsLook<Facts extends ServerFacts = ServerFacts> {
@@ -162,8 +171,6 @@ export interface RestoreStagesRequest {
   /** Copies the snapshot onto a server, whole or not at all. */
   readonly fetch: (server: string, path: string) => Promise<void>;
   readonly members: Members;
-  /** The servers, to be looked at while the plan runs. */
-  readonly readers: ReadonlyMap<string, HostReader>;
   /** Whether the cluster had a quorum when it was looked at. */
   readonly quorum: boolean;
   /** Servers whose etcd is alive and is saved first. */
@@ -209,6 +216,13 @@ export interface Restores<Facts extends ServerFacts = ServerFacts> {
   finish(cluster: string, facts: Facts, attempt: string, marker: string): Command;
   /** Ends an attempt on one server that another restore supersedes: what it kept from running runs again. The marker is what is on record from now on. */
   leave(cluster: string, facts: Facts, attempt: string, marker: string | undefined): Command;
+  /** Waits until an agent is back in the restored cluster, and restarts it when it does not come. True when it did that. */
+  wakeAgent?(
+    agent: Host,
+    unit: string | undefined,
+    servers: readonly Facts[],
+    readers: ReadonlyMap<string, HostReader>,
+  ): Promise<boolean>;
   /** The same on the machine of an API server: it runs again if it did before that attempt. */
   leaveApiServer(cluster: string, apiServer: ApiServer, attempt: string): Command;
 }

@@ -12,6 +12,7 @@ import type { ConnectedHost } from "../transport/connect";
 import type { Call } from "./call";
 import { inParallel } from "./in-parallel";
 import { reachAll, type ReachedHosts, reachServer } from "./reach";
+import { sendSnapshot } from "./send-snapshot";
 import { rememberTaken } from "./taken-here";
 
 export interface SnapshotRequest {
@@ -60,7 +61,7 @@ export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, c
     if (request.s3 !== undefined) {
       call.progress.status(`${host.name}: uploading ${saved.name}`);
       const store = openStore(request.s3, cluster.name, host);
-      await upload(store, host, saved, locations);
+      locations.unshift(await upload(store, host, saved, call));
     }
     rememberTaken(locations);
     return {
@@ -115,13 +116,12 @@ export async function deleteSnapshot(
 /** The scheduled backups prune what is named like theirs, and a restore passes over what is named like its own. */
 function refuseReserved(cluster: Cluster, name: string, facts: ServerFacts): void {
   const scheduled = distributionOf(cluster).snapshots.scheduledName(facts);
-  const taken = [scheduled, `${SAFETY_PREFIX}`.replace(/-$/, "")].find(
-    (base) => name === base || name.startsWith(`${base}-`),
-  );
+  // What prunes compares beginnings, and knows no dash.
+  const taken = [scheduled, SAFETY_PREFIX].find((base) => `${name}-`.startsWith(base));
   if (taken === undefined) return;
   throw new BackupError(
     "INVALID_INPUT",
-    `a snapshot cannot be named ${name}: names that begin with ${taken} are not yours`,
+    `a snapshot cannot be named ${name}: names that begin with ${taken.replace(/-$/, "")} are not yours`,
     {
       hint: `${scheduled}-… are pruned by the scheduled backups, ${SAFETY_PREFIX}… are taken by restores. Nothing was taken.`,
     },
@@ -129,16 +129,16 @@ function refuseReserved(cluster: Cluster, name: string, facts: ServerFacts): voi
 }
 
 /** The file stays on its server: what was saved is not lost because it could not be sent. */
-async function upload(store: SnapshotStore, host: ConnectedHost, saved: SavedFile, locations: string[]): Promise<void> {
+async function upload(store: SnapshotStore, host: ConnectedHost, saved: SavedFile, call: Call): Promise<string> {
   try {
-    const there = (await store.stat(saved.name)) ?? (await store.put(host, saved.path, saved.name));
-    locations.unshift(formatLocation(there.location));
+    return formatLocation((await sendSnapshot(store, host, saved, call.progress)).location);
   } catch (error) {
     const cause =
       error instanceof BackupError ? error : new BackupError("SNAPSHOT_FAILED", String(error), { cause: error });
     throw new BackupError(cause.code, cause.message.split("\n")[0] ?? "", {
       hint: [
-        `The snapshot itself was saved: ${locations.join(", ")}.`,
+        `The snapshot itself was saved: ${formatLocation({ kind: "file", server: host.name, path: saved.path })}.`,
+        ...(saved.uploadFailure === undefined ? [] : [`The server could not send it either: ${saved.uploadFailure}`]),
         ...(cause.hint === undefined ? [] : [cause.hint]),
       ].join("\n"),
       cause,
