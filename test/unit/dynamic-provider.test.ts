@@ -48,6 +48,16 @@ test("a check marks what is secret, keeps what is hidden, and leaves the rest to
   });
 });
 
+test("a server token is marked wherever it stands, and no failure shows it", async () => {
+  const k3s = { ...cluster, distribution: "k3s", token: "hunter2" };
+  const { inputs } = await provider.SnapshotRestore.check({}, { ...hidden, cluster: k3s, token: "hunter2" });
+  expect(inputs).toMatchObject({ cluster: { token: secret("hunter2") }, token: secret("hunter2") });
+  const wrong = { ...hidden, cluster: { ...k3s, token: "hunter2 " }, token: "/hunter2/token" };
+  const { failures } = await provider.SnapshotRestore.check({}, wrong);
+  expect(failures.map(({ property }) => property)).toEqual(["", ""]);
+  expect(JSON.stringify(failures)).not.toContain("hunter2");
+});
+
 test("our mark of a secret is Pulumi's", () => {
   expect(runtime.specialSigKey).toBe(secretKey);
   expect(runtime.isRpcSecret(secret("x"))).toBe(true);
