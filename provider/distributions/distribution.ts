@@ -70,9 +70,9 @@ export interface ScheduledBackups<Facts extends ServerFacts = ServerFacts> {
   /** Why a server could not take these backups, asked before anything is changed. */
   unable(
     host: HostReader,
+    cluster: Cluster,
     settings: BackupSettings,
     look: BackupsLook<Facts>,
-    cluster: Cluster,
   ): Promise<readonly Finding[]>;
   /** What is done once for all servers, on the first that needs it, before any server is changed. */
   once?(cluster: Cluster, settings: BackupSettings, look: BackupsLook<Facts>): Command | undefined;
@@ -89,7 +89,7 @@ export interface ScheduledBackups<Facts extends ServerFacts = ServerFacts> {
 /** How a server is made to run what its files say. */
 export interface Restarts<Facts extends ServerFacts = ServerFacts> {
   /** True when it takes a restart until the server does as declared: its files will be changed, or are newer than it. */
-  isDue(look: BackupsLook<Facts>): boolean;
+  isDue(cluster: Cluster, settings: BackupSettings, look: BackupsLook<Facts>): boolean;
   /** True when the server runs with settings of ours. */
   isDueAfterRemoval(facts: Facts): boolean;
   /** Begins the restart, and does not wait for it. */

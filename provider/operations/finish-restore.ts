@@ -11,6 +11,7 @@ import { attemptDirectory } from "../plan/server-directory";
 import { sh } from "../transport/shell";
 import type { ClusterLook } from "./look-at-cluster";
 import type { RestoreReport } from "./restore";
+import { wakeAgents } from "./wake-agents";
 import { type RestoreMarker, triggersKey } from "./restore-identity";
 import type { RestoreJob } from "./run-restore";
 
@@ -34,7 +35,9 @@ export async function finishRestore(
   const alarmed = (ran.proven?.alarms ?? []).map(
     (alarm) => `The alarm ${alarm} came back with the data: etcd refuses writes until \`etcdctl alarm disarm\`.`,
   );
-  for (const line of alarmed) call.progress.warn(line);
+  call.progress.status("waiting for the agents");
+  const notes = [...alarmed, ...(await wakeAgents(cluster, look))];
+  for (const line of notes) call.progress.warn(line);
   const report: RestoreReport = {
     restoredAt: new Date().toISOString(),
     restored: attempt.snapshot,
@@ -44,7 +47,7 @@ export async function finishRestore(
     ...(await leftBehind(job, look, attempt.attempt)),
     steps: ran.steps,
     durationMs: Date.now() - ran.began,
-    report: [`${cluster.name} was restored to ${location}, taken ${takenAt}.`, ...alarmed].join(" "),
+    report: [`${cluster.name} was restored to ${location}, taken ${takenAt}.`, ...notes].join(" "),
   };
   const marker: RestoreMarker = {
     ...{ identity: attempt.identity, requested: request.snapshot, triggers: triggersKey(request), report },

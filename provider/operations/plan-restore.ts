@@ -35,7 +35,6 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
       cluster,
       attempt,
       members: look.members,
-      readers: look.hosts,
       quorum: look.quorum,
       snapshotName: snapshot?.file.name,
       token: request.token,

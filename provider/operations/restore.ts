@@ -82,10 +82,10 @@ async function findDone(
   return undefined;
 }
 
-/** The servers, the machines whose API servers stop and start with them, and the agents. */
+/** The servers, and the machines whose API servers stop and start with them. */
 async function participants(cluster: Cluster, hosts: ReachedHosts): Promise<ReachedHosts> {
   const all = new Map(hosts);
-  for (const server of [...(cluster.apiServers ?? []), ...(cluster.agents ?? [])]) {
+  for (const server of cluster.apiServers ?? []) {
     if (!all.has(server.name)) all.set(server.name, await reachServer(cluster, server));
   }
   return all;

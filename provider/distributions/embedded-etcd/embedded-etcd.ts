@@ -1,5 +1,6 @@
 import { script } from "../../transport/shell";
 import type { Distribution } from "../distribution";
+import { wakeAgent } from "./agents";
 import { scheduledBackups } from "./backups";
 import { describeRestore } from "./describe-restore";
 import type { EmbeddedFacts } from "./facts";
@@ -7,7 +8,7 @@ import { finishServer, leaveServer } from "./finish-server";
 import { inspect } from "./inspect";
 import type { Program } from "./program";
 import { restoreFindings } from "./restore-findings";
-import { asidePath } from "./restore-places";
+import { asidePath, firstServer } from "./restore-places";
 import { restoreStages } from "./restore-stages";
 import { saveSnapshot } from "./save-snapshot";
 import { settle } from "./settle";
@@ -36,6 +37,11 @@ export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
       setAside: (facts, attempt) => [asidePath(facts, attempt)],
       finish: finishServer,
       leave: leaveServer,
+      wakeAgent: async (agent, unit, servers, readers) => {
+        const first = firstServer(servers);
+        const reader = first === undefined ? undefined : readers.get(first.server);
+        return first !== undefined && reader !== undefined && (await wakeAgent(agent, unit, first, reader));
+      },
       // Their API servers are part of them.
       leaveApiServer: () => script(),
     },

@@ -1,4 +1,3 @@
-import { hasCode } from "../../errors";
 import type { Host, HostReader } from "../../transport/host";
 import { type Command, sh } from "../../transport/shell";
 import { waitFor } from "../../transport/wait";
@@ -45,41 +44,4 @@ async function etcdNodes(host: HostReader, facts: KubectlFacts): Promise<readonl
   const label = "node-role.kubernetes.io/etcd=true";
   const { stdout } = await host.query(sh`timeout 30 ${kubectl(facts)} get nodes --selector ${label} --output name`);
   return stdout.split("\n").flatMap((line) => /^node\/(.+)$/.exec(line.trim())?.slice(1) ?? []);
-}
-
-const AGENT_MS = 60_000;
-
-/** Waits for a sign of life of an agent's node; without one its agent is restarted. */
-export async function awaitAgent(
-  host: Host,
-  first: HostReader | undefined,
-  facts: KubectlFacts,
-  unit: string,
-  work: string,
-): Promise<void> {
-  const node = (await host.query(sh`hostname | tr 'A-Z' 'a-z'`)).stdout.trim();
-  const since = Number((await host.query(sh`date +%s`)).stdout) * 1000;
-  if (first !== undefined && (await hasLife(first, facts, node, since))) return;
-  await host.run(sh`rm -rf ${work}; systemctl restart --no-block ${unit}`);
-}
-
-async function hasLife(first: HostReader, facts: KubectlFacts, node: string, since: number): Promise<boolean> {
-  // The restored data says Ready of every node: only a beat since then tells.
-  const lease = sh`timeout 20 ${kubectl(facts)} --namespace kube-node-lease get lease ${node} --output ${"jsonpath={.spec.renewTime}"}`;
-  const beats = sh`timeout 20 ${kubectl(facts)} get node ${node} --output ${"jsonpath={.status.conditions[*].lastHeartbeatTime}"}`;
-  const look = sh`{ ${lease}; echo; ${beats}; echo; } 2>/dev/null; :`;
-  try {
-    await waitFor(
-      `${node}: a sign of life`,
-      async () => {
-        const times = (await first.query(look)).stdout.split(/\s+/).map((time) => Date.parse(time));
-        return times.some((time) => time > since) || "none yet";
-      },
-      AGENT_MS,
-    );
-    return true;
-  } catch (error) {
-    if (hasCode(error, "CLUSTER_UNHEALTHY")) return false;
-    throw error;
-  }
 }

@@ -97,8 +97,14 @@ interface ResetSeen {
 }
 
 async function waitForEnd(host: HostReader, places: RestorePlaces, end: number): Promise<ResetSeen> {
-  for (;;) {
-    const parts = parseParts((await host.query(lookAtReset(places))).stdout, MARK);
+  for (let unanswered = 0; ;) {
+    const answer = await host.query(lookAtReset(places)).catch((error: unknown) => {
+      // It runs on without us: a connection that breaks off is no reason to give it up.
+      if (++unanswered > 2) throw error;
+      return undefined;
+    });
+    if (answer === undefined) continue;
+    const parts = parseParts(answer.stdout, MARK);
     const show = parsePairs(parts.get("unit") ?? "");
     const state = show.get("ActiveState")?.[0] ?? "";
     const status = show.get("ExecMainStatus")?.[0] ?? "";

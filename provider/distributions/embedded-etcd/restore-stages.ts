@@ -1,11 +1,10 @@
-import { attemptDirectory } from "../../plan/server-directory";
 import type { Stage, Step } from "../../plan/plan";
 import { named } from "../../plan/wrapped-host";
 import type { Host } from "../../transport/host";
 import { type Command, script, sh } from "../../transport/shell";
 import type { RestoreStagesRequest } from "../distribution";
 import { startAsBefore, startFreed, stopHeld } from "../held-unit";
-import { awaitAgent, awaitApi, forgetNodePasswords, forgetStaleNodes, type KubectlFacts } from "./kubernetes";
+import { awaitApi, forgetNodePasswords, forgetStaleNodes, type KubectlFacts } from "./kubernetes";
 import type { EmbeddedFacts } from "./facts";
 import { joinServer } from "./join";
 import { endReset, killContainers, runReset } from "./reset";
@@ -158,20 +157,6 @@ export function restoreStages(servers: readonly EmbeddedFacts[], request: Restor
           ),
       })),
     ],
-    (cluster.agents ?? []).map(({ name, unit = first.program.agentUnit }) => ({
-      id: `${name}:agent`,
-      title: "wait for the agents; restart those that do not come back",
-      server: name,
-      run: async (host) => {
-        await awaitAgent(
-          host,
-          request.readers.get(first.server),
-          kubectl,
-          unit,
-          attemptDirectory(cluster.name, attempt),
-        );
-      },
-    })),
   ];
   return stages.filter((stage) => stage.length > 0);
 }
