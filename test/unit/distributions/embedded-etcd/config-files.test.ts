@@ -103,7 +103,7 @@ test.each([
   ["~", ""],
   ["", ""],
   ['"  x "', "x"],
-  ["[[x, y], 2]", "2"],
+  ["[2, [x, y]]", "x"],
   ["5m0s", "5m0s"],
   ["0 */6 * * *", "0 */6 * * *"],
   ["K10ab::server:0123", "K10ab::server:0123"],
@@ -182,6 +182,7 @@ test.each([
   ["RKE2", "AWS_ACCESS_KEY_ID", "etcd-s3-access-key"],
   ["K3S", "AWS_SECRET_ACCESS_KEY", "etcd-s3-secret-key"],
   ["K3S", "AWS_SESSION_TOKEN", "etcd-s3-session-token"],
+  ["K3S", "ABC_TOKEN", undefined],
   ["K3S", "K3S_constructor", undefined],
 ] as const)("to %s the variable %s is %s", (prefix, name, key) => {
   const { values } = merge({ prefix, environment: [{ name, value: "x", source: "unit" }] });
@@ -199,6 +200,7 @@ test.each([
   ["--etcd-s3", true],
   ["--etcd-s3=1", true],
   ["--etcd-s3=TRUE", true],
+  ["--etcd-s3=True", true],
   ["--etcd-s3=false", false],
   ["--etcd-s3=", false],
   ["--debug", false],

@@ -149,6 +149,7 @@ test.each([
   "null",
   '{"data":[]}',
   '{"data":[["k3s"]]}',
+  '{"data":[["k3s",[1]]]}',
 ])("without an answer of the bus, %j for one, there are no words", (answer) => {
   expect(parseBusctlExecStart(answer)).toBeUndefined();
 });
