@@ -11,7 +11,7 @@ export const k3sProgram: Program = {
   ...{ name: "k3s", title: "K3s", prefix: "K3S" },
   ...{ configDir: "/etc/rancher/k3s", dataDir: "/var/lib/rancher/k3s" },
   ...{ unit: "k3s.service", agentUnit: "k3s-agent.service" },
-  ...{ supervisorPort: 6443, needsKillScript: false },
+  ...{ supervisorPort: 6443, supervisorPortSettings: ["supervisor-port", "https-listen-port"], needsKillScript: false },
   kubectl: (binary) => [binary, "kubectl"],
 };
 
@@ -19,7 +19,7 @@ export const rke2Program: Program = {
   ...{ name: "rke2", title: "RKE2", prefix: "RKE2" },
   ...{ configDir: "/etc/rancher/rke2", dataDir: "/var/lib/rancher/rke2" },
   ...{ unit: "rke2-server.service", agentUnit: "rke2-agent.service" },
-  ...{ supervisorPort: 9345, needsKillScript: true },
+  ...{ supervisorPort: 9345, supervisorPortSettings: [], needsKillScript: true },
   kubectl: (_, dataDir) => [`${dataDir}/bin/kubectl`, "--kubeconfig", "/etc/rancher/rke2/rke2.yaml"],
 };
 
@@ -37,9 +37,10 @@ export function embeddedFacts({ configFiles = [], data, ...own }: GivenEmbeddedF
   return {
     ...{ server, program, unit: program.unit, unitActive: true, running: true, startedAt: clock - 86_400, clock },
     ...{ version: `v1.35.4+${program.name === "k3s" ? "k3s1" : "rke2r1"}`, etcdVersion: "3.6.7" },
-    ...{ binary: `/usr/local/bin/${program.name}`, environmentFiles: [] },
+    ...{ binary: `/usr/local/bin/${program.name}`, environmentFiles: [], supervisorPort: program.supervisorPort },
     ...{ configFile: `${program.configDir}/config.yaml`, configFiles: files },
     ...{ nodeName: server, address: "10.0.0.11", dataDir, snapshotDirectory: `${dataDir}/server/db/snapshots` },
+    ...{ supervisorPort: program.supervisorPort },
     ...{ snapshots: [], killScript: undefined, tokenHash: "544ad39d2d5a" },
     tools: new Set(["curl", "flock", "gzip", "sha256sum", "systemd-run"]),
     member: {

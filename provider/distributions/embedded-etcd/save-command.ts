@@ -10,8 +10,7 @@ import { supports } from "./versions";
  */
 export function saveCommand(facts: EmbeddedFacts, base: string, uploads: boolean): Command {
   const { program, version, dataDir, snapshotDirectory, configFile, nodeName } = facts;
-  const port = program.name === "k3s" ? setting(facts.settings, "https-listen-port") : undefined;
-  const supervisor = `https://127.0.0.1:${port ?? program.supervisorPort}`;
+  const supervisor = `https://127.0.0.1:${facts.supervisorPort}`;
   const words = [
     ...[facts.binary, "etcd-snapshot", ...(supports(version, "save-subcommand") ? ["save"] : [])],
     `--name=${base}`,

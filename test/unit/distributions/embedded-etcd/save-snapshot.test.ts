@@ -52,18 +52,13 @@ test("a snapshot is saved with the distribution's own command, looked for, and v
 });
 
 describe("the command", () => {
-  const settingsOf = (args: readonly string[]): GivenEmbeddedFacts => ({ args });
   test.each<[string, GivenEmbeddedFacts, RegExp]>([
     [
       "of RKE2 asks RKE2's supervisor",
       { program: rke2Program },
       /^\/usr\/local\/bin\/rke2 .*--etcd-server=https:\/\/127\.0\.0\.1:9345 /,
     ],
-    [
-      "asks another port where there is one",
-      settingsOf(["--https-listen-port=7443"]),
-      /--etcd-server=https:\/\/127\.0\.0\.1:7443 /,
-    ],
+    ["asks another port where there is one", { supervisorPort: 7443 }, /--etcd-server=https:\/\/127\.0\.0\.1:7443 /],
     [
       "calls the flag --server where it is called so",
       { version: "v1.29.5+k3s1" },
