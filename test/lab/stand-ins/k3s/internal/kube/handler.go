@@ -104,11 +104,11 @@ func (s *Store) serve(ctx context.Context, w http.ResponseWriter, r *http.Reques
 		return err
 	}
 	if r.Method == http.MethodPatch {
-		patch := object
-		if object, err = s.Get(ctx, kind.plural, namespace, name); err != nil {
-			return err
+		changed, err := s.Change(ctx, kind.plural, namespace, name, func(stored Object) { merge(stored, object) })
+		if err == nil {
+			reply(w, http.StatusOK, changed)
 		}
-		merge(object, patch)
+		return err
 	}
 	if kind.namespaced {
 		Child(object, "metadata")["namespace"] = namespace

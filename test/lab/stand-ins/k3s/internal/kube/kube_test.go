@@ -187,3 +187,10 @@ func TestAgesAreWordedAsKubectlDoes(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeShowsItsArgumentsWithoutTheirSecrets(t *testing.T) {
+	c := startCluster(t)
+	must(t, c.UpsertNode(t.Context(), Node{Name: "s1", Args: []string{"--cluster-init", "--token", "a", "--etcd-s3-secret-key=b"}, Env: map[string]string{"K3S_TOKEN": "c"}}))
+	c.expect(t, `["server","--cluster-init","--token","********","--etcd-s3-secret-key=********"] {"K3S_TOKEN":"********"}exit 0`,
+		"get", "node", "s1", "-o", `jsonpath={.metadata.annotations.k3s\.io/node-args} {.metadata.annotations.k3s\.io/node-env}`)
+}

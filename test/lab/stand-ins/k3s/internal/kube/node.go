@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"lab/stand-ins/k3s/internal/log"
@@ -31,19 +33,13 @@ type Node struct {
 
 // UpsertNode creates or updates a Node with its etcd annotations and its condition EtcdIsVoter.
 func (s *Store) UpsertNode(ctx context.Context, node Node) error {
-	object, err := s.Get(ctx, "nodes", "", node.Name)
-	isNew := errors.Is(err, ErrNotFound)
-	if err != nil && !isNew {
+	_, err := s.Change(ctx, "nodes", "", node.Name, func(object Object) { s.describe(object, node) })
+	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if isNew {
-		object = Object{"metadata": Object{"name": node.Name}}
-	}
+	object := Object{"metadata": Object{"name": node.Name}}
 	s.describe(object, node)
-	if isNew {
-		return s.Create(ctx, "nodes", object)
-	}
-	return s.Put(ctx, "nodes", object)
+	return s.Create(ctx, "nodes", object)
 }
 
 func (s *Store) describe(object Object, node Node) {
@@ -65,8 +61,8 @@ func (s *Store) describe(object Object, node Node) {
 		annotations[s.annotation("node-name")] = node.MemberName
 	}
 	if node.Args != nil {
-		annotations[s.p.Program+".io/node-args"] = asJSON(node.Args)
-		annotations[s.p.Program+".io/node-env"] = asJSON(node.Env)
+		annotations[s.p.Program+".io/node-args"] = asJSON(append([]string{"server"}, redacted(node.Args)...))
+		annotations[s.p.Program+".io/node-env"] = asJSON(withoutSecrets(node.Env))
 	}
 	object["spec"] = Object{"podCIDR": "10.42.0.0/24", "podCIDRs": []any{"10.42.0.0/24"}}
 	voter := condition("EtcdIsVoter", node.Voter, "MemberNotLearner", "Node is a voting member of the etcd cluster")
@@ -99,17 +95,15 @@ func condition(kind string, holds bool, reason, message string) Object {
 
 // Annotate sets annotations of a Node that exists; of one that does not, it does nothing.
 func (s *Store) Annotate(ctx context.Context, node string, annotations map[string]string) error {
-	object, err := s.Get(ctx, "nodes", "", node)
+	_, err := s.Change(ctx, "nodes", "", node, func(object Object) {
+		for name, value := range annotations {
+			Child(Child(object, "metadata"), "annotations")[s.annotation(name)] = value
+		}
+	})
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	for name, value := range annotations {
-		Child(Child(object, "metadata"), "annotations")[s.annotation(name)] = value
-	}
-	return s.Put(ctx, "nodes", object)
+	return err
 }
 
 // removeMember drops the member of that very name: after a rejoin the Node may still name the stale one, and then the new one stays.
@@ -162,6 +156,35 @@ func (s *Store) DeleteNodePassword(ctx context.Context, node string) error {
 }
 
 func (s *Store) nodePassword(node string) string { return node + ".node-password." + s.p.Program }
+
+var secretFlags = []string{"--token", "-t", "--agent-token", "--datastore-endpoint", "--etcd-s3-access-key", "--etcd-s3-secret-key", "--etcd-s3-session-token"}
+
+// redacted hides the values of secret flags, in both spellings.
+func redacted(args []string) []string {
+	hidden := slices.Clone(args)
+	for i, arg := range args {
+		name, _, joined := strings.Cut(arg, "=")
+		switch {
+		case !slices.Contains(secretFlags, name):
+		case joined:
+			hidden[i] = name + "=********"
+		case i+1 < len(hidden):
+			hidden[i+1] = "********"
+		}
+	}
+	return hidden
+}
+
+func withoutSecrets(env map[string]string) map[string]string {
+	shown := map[string]string{}
+	for name, value := range env {
+		if strings.Contains(name, "TOKEN") || strings.Contains(name, "KEY") {
+			value = "********"
+		}
+		shown[name] = value
+	}
+	return shown
+}
 
 // asJSON sorts the names of a map by itself.
 func asJSON(value any) string {

@@ -112,6 +112,24 @@ func (s *Store) Put(ctx context.Context, plural string, object Object) error {
 	return err
 }
 
+// Change reads an object, changes it and writes it back, again from the start when somebody else wrote in between; ErrNotFound when there is none.
+func (s *Store) Change(ctx context.Context, plural, namespace, name string, change func(Object)) (Object, error) {
+	r, _ := resourceNamed(plural)
+	for {
+		object, err := s.Get(ctx, plural, namespace, name)
+		if err != nil {
+			return nil, err
+		}
+		revision, _ := strconv.ParseInt(Text(object, "metadata", "resourceVersion"), 10, 64)
+		change(object)
+		key := r.key(namespace, name)
+		response, err := s.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", revision)).Then(clientv3.OpPut(key, string(encode(object)))).Commit()
+		if err != nil || response.Succeeded {
+			return object, err
+		}
+	}
+}
+
 // Delete removes an object; ErrNotFound when there is none. With a Node goes the etcd member that its annotation names.
 func (s *Store) Delete(ctx context.Context, plural, namespace, name string) error {
 	r, _ := resourceNamed(plural)

@@ -181,16 +181,11 @@ func (m *Manager) reconcileConfigMap(ctx context.Context) {
 
 func (m *Manager) changeConfigMap(ctx context.Context, change func(data kube.Object)) {
 	name := m.node.Personality.Program + "-etcd-snapshots"
-	object, err := m.node.Objects.Get(ctx, "configmaps", "kube-system", name)
-	if errors.Is(err, kube.ErrNotFound) {
-		object = kube.Object{"metadata": kube.Object{"name": name, "namespace": "kube-system"}}
-		m.node.Objects.Create(ctx, "configmaps", object)
-	} else if err != nil {
-		log.Errorf("Failed to read ConfigMap %s: %v", name, err)
-		return
+	err := m.node.Objects.Create(ctx, "configmaps", kube.Object{"metadata": kube.Object{"name": name, "namespace": "kube-system"}})
+	if err == nil || errors.Is(err, kube.ErrExists) {
+		_, err = m.node.Objects.Change(ctx, "configmaps", "kube-system", name, func(object kube.Object) { change(kube.Child(object, "data")) })
 	}
-	change(kube.Child(object, "data"))
-	if err := m.node.Objects.Put(ctx, "configmaps", object); err != nil {
+	if err != nil {
 		log.Errorf("Failed to write ConfigMap %s: %v", name, err)
 	}
 }
