@@ -56,7 +56,8 @@ function startReset(facts: EmbeddedFacts, places: RestorePlaces, token: string |
     // A configured S3 would be asked for the local file; disabled snapshots made old versions ignore these settings.
     ...["--etcd-s3=false", "--etcd-disable-snapshots=false"],
     `--etcd-arg=advertise-client-urls=https://${loopback}:2379`,
-  ];
+    // systemd would put variables in once more.
+  ].map((word) => word.replaceAll("$", "$$$$"));
   const dropIn = formatConfig("A restore is under way. Removed by the restore itself.", {
     ...secrets,
     ...(token === undefined ? {} : { token }),
