@@ -78,7 +78,8 @@ export const backupConfig: Lifecycle<BackupConfigInputs, BackupConfigState> = {
   },
 
   async delete(state, call) {
-    if (state.onDestroy === "remove") await removeBackups(withCredentials(state.cluster, call.credentials), call);
+    if (state.onDestroy !== "remove") return;
+    await removeBackups(withCredentials(state.cluster, call.credentials), call, state.restart);
   },
 };
 
@@ -148,7 +149,8 @@ async function leaveServers(
         call.credentials,
       );
       try {
-        await removeBackups(alone, call);
+        // Of the other members nothing is known here: no restart.
+        await removeBackups(alone, call, "none");
         return undefined;
       } catch (error) {
         return `${server.name} is no longer listed, and its backups could not be removed: ${firstLine(error)}`;

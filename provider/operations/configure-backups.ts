@@ -1,5 +1,5 @@
 import { distributionOf } from "../distributions";
-import type { BackupsLook } from "../distributions/distribution";
+import type { BackupsLook, ServerFacts } from "../distributions/distribution";
 import { BackupError } from "../errors";
 import type { BackupSettings, Cluster, S3Settings } from "../model";
 import { readOpenAttempt } from "../plan/journal";
@@ -10,6 +10,7 @@ import type { ConnectedHost } from "../transport/connect";
 import { sh } from "../transport/shell";
 import type { Call } from "./call";
 import { lookOnEveryServer, onEveryServer } from "./reach";
+import { restartInTurn } from "./rolling-restart";
 
 export type { BackupSettings };
 
@@ -54,13 +55,14 @@ export async function configureBackups(cluster: Cluster, settings: BackupSetting
   await refuseUnable(cluster, settings, due);
   const lock = await takeLock(cluster.name, "configure backups", new Map(looks.map(({ host }) => [host.name, host])));
   try {
+    await once(cluster, settings, due, lock);
+    await restartDue(cluster, settings, looks, due, lock, call);
     await putRight(cluster, settings, due, lock, call);
     const after = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
     // What overrides our files shows only once they are there.
     const left = after.filter((look) => look.drift.length > 0);
     if (left.length === 0) return reportDone(after, due, call);
-    await putRight(cluster, settings, left, lock, call);
-    const last = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
+    const last = await putRightAgain(cluster, settings, left, after, lock, call);
     refuseLeftover(last);
     return reportDone(last, due, call);
   } finally {
@@ -75,19 +77,41 @@ export async function readBackups(cluster: Cluster, settings: BackupSettings, ca
 }
 
 /** Takes our files away again. Snapshots, status and journal stay. */
-export async function removeBackups(cluster: Cluster, call: Call): Promise<void> {
+export async function removeBackups(
+  cluster: Cluster,
+  call: Call,
+  restart: BackupSettings["restart"] = "rolling",
+): Promise<void> {
   call.progress.status("removing the backups' configuration; snapshots stay");
-  const hosts = await lookOnEveryServer(cluster, (host) => Promise.resolve(host));
-  const lock = await takeLock(cluster.name, "remove backups", new Map(hosts.map((host) => [host.name, host])));
-  const { backups, inspect } = distributionOf(cluster);
+  const distribution = distributionOf(cluster);
+  const { backups } = distribution;
+  const look = async (host: ConnectedHost): Promise<SeenServer> => ({
+    host,
+    facts: await distribution.inspect(host, cluster),
+  });
+  const seen = await lookOnEveryServer(cluster, look);
+  const hosts = new Map(seen.map(({ host }) => [host.name, host]));
+  const lock = await takeLock(cluster.name, "remove backups", hosts);
+  const isDue = (facts: ServerFacts): boolean =>
+    restart !== "none" && backups.restarts?.isDueAfterRemoval(facts) === true;
   try {
     await onEveryServer(cluster, async (host) => {
-      const facts = await inspect(host, cluster);
-      await lock.guard(host).run(backups.remove(cluster, facts));
+      const own = seen.find((one) => one.host.name === host.name);
+      if (own !== undefined && !isDue(own.facts)) await lock.guard(host).run(backups.remove(cluster, own.facts));
     });
+    const due = seen.flatMap(({ facts }) => (isDue(facts) ? [{ facts, change: backups.remove(cluster, facts) }] : []));
+    if (backups.restarts === undefined || due.length === 0) return;
+    const servers = seen.map(({ facts }) => facts);
+    const secrets = secretsOf(cluster);
+    await restartInTurn({ cluster, restarts: backups.restarts, servers, hosts, due, lock, secrets }, call);
   } finally {
     await lock.release();
   }
+}
+
+interface SeenServer {
+  readonly host: ConnectedHost;
+  readonly facts: ServerFacts;
 }
 
 /** Verifies that every server can be reached with its connection as it now is. Changes nothing. */
@@ -101,7 +125,44 @@ async function lookAt(cluster: Cluster, settings: BackupSettings, host: Connecte
   return { ...look, host, restoring: readOpenAttempt([look.facts.journal]) !== undefined };
 }
 
-/** Changes on each of these servers what differs, and nothing else. */
+/** What one server does for all, the first that needs it. */
+async function once(cluster: Cluster, settings: BackupSettings, due: readonly Look[], lock: Lock): Promise<void> {
+  const { backups } = distributionOf(cluster);
+  for (const look of due) {
+    const command = backups.once?.(cluster, settings, look);
+    if (command === undefined) continue;
+    await lock.guard(look.host).run(command, { timeoutMs: 90_000 });
+    return;
+  }
+}
+
+/** Changes and restarts those servers that have to be started again, one at a time. */
+async function restartDue(
+  cluster: Cluster,
+  settings: BackupSettings,
+  looks: readonly Look[],
+  due: readonly Look[],
+  lock: Lock,
+  call: Call,
+): Promise<void> {
+  const { backups } = distributionOf(cluster);
+  const { restarts } = backups;
+  const changed = due.filter((look) => restarts?.isDue(cluster, settings, look) === true);
+  if (restarts === undefined || changed.length === 0) return;
+  const roll = {
+    ...{ cluster, restarts, lock, servers: looks.map(({ facts }) => facts) },
+    hosts: new Map(looks.map(({ host }) => [host.name, host])),
+    due: changed.map((look) => ({ facts: look.facts, change: backups.putRight(cluster, settings, look) })),
+    secrets: secretsOf(cluster, settings.s3),
+  };
+  await restartInTurn(roll, call);
+}
+
+function secretsOf({ token }: Cluster, s3?: S3Settings): string[] {
+  return [token, s3?.accessKeyId, s3?.secretAccessKey, s3?.sessionToken, s3?.proxy].filter((one) => one !== undefined);
+}
+
+/** Changes on each of these servers what differs, and nothing else; not where that took a restart. */
 async function putRight(
   cluster: Cluster,
   settings: BackupSettings,
@@ -115,9 +176,24 @@ async function putRight(
     if (look === undefined) return;
     call.progress.status(`${host.name}: ${look.drift[0] ?? "taking the snapshot that did not come"}`);
     const guarded = lock.guard(host);
-    if (look.drift.length > 0) await guarded.run(backups.putRight(cluster, settings, look));
+    const isDone = backups.restarts?.isDue(cluster, settings, look) === true;
+    if (look.drift.length > 0 && !isDone) await guarded.run(backups.putRight(cluster, settings, look));
     if (look.stale !== undefined) await guarded.run(backups.saveNow(cluster, look), { timeoutMs: 30 * 60_000 });
   });
+}
+
+/** Where it takes restarts, what overrides our files showed before the first of them; a second round would not help. */
+async function putRightAgain(
+  cluster: Cluster,
+  settings: BackupSettings,
+  left: readonly Look[],
+  after: readonly Look[],
+  lock: Lock,
+  call: Call,
+): Promise<readonly Look[]> {
+  if (distributionOf(cluster).backups.restarts !== undefined) return after;
+  await putRight(cluster, settings, left, lock, call);
+  return onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
 }
 
 function refuseDuringRestore(looks: readonly Look[]): void {
@@ -132,7 +208,7 @@ function refuseDuringRestore(looks: readonly Look[]): void {
 /** What would make the backups fail later makes the configuration fail now, and nothing has been changed. */
 async function refuseUnable(cluster: Cluster, settings: BackupSettings, looks: readonly Look[]): Promise<void> {
   const { backups } = distributionOf(cluster);
-  const findings = (await Promise.all(looks.map((look) => backups.unable(look.host, settings, look)))).flat();
+  const findings = (await Promise.all(looks.map((look) => backups.unable(look.host, cluster, settings, look)))).flat();
   const [first] = findings;
   if (first !== undefined) {
     throw new BackupError(first.code, findings.map((finding) => finding.text).join("\n"), {
@@ -171,7 +247,7 @@ function refuseLeftover(looks: readonly Look[]): void {
     "COMMAND_FAILED",
     `the backups were configured, but something else is still in force:\n${left.join("\n")}`,
     {
-      hint: "Remove what overrides our units there, then run `pulumi up` again.",
+      hint: "Remove what overrides ours there, then run `pulumi up` again.",
     },
   );
 }
@@ -191,11 +267,20 @@ function report(looks: readonly Look[]): BackupsReport {
       ...(lastSnapshotAt === undefined ? {} : { lastSnapshotAt }),
       drift: [...drift, ...(stale === undefined ? [] : [stale])],
     })),
-    warnings: looks.flatMap(({ facts, restoring, lastFailure }) => {
-      if (restoring) {
-        return [`${facts.server}: a restore was begun and has not ended: the scheduled backups are paused`];
-      }
-      return lastFailure === undefined ? [] : [`${facts.server}: ${lastFailure}`];
-    }),
+    warnings: [...looks.flatMap(warningsOf), ...advice(looks)],
   };
+}
+
+function warningsOf({ facts, restoring, lastFailure }: Look): string[] {
+  if (restoring) return [`${facts.server}: a restore was begun and has not ended: the scheduled backups are paused`];
+  return lastFailure === undefined ? [] : [`${facts.server}: ${lastFailure}`];
+}
+
+/** What is to be said of several servers is said once. */
+function advice(looks: readonly Look[]): string[] {
+  const servers = new Map<string, string[]>();
+  for (const { facts, advice = [] } of looks) {
+    for (const line of advice) servers.set(line, [...(servers.get(line) ?? []), facts.server]);
+  }
+  return [...servers].map(([line, names]) => `${names.join(", ")}: ${line}`);
 }

@@ -41,7 +41,7 @@ export function embeddedFacts({ configFiles = [], data, ...own }: GivenEmbeddedF
     ...{ configFile: `${program.configDir}/config.yaml`, configFiles: files },
     ...{ nodeName: server, address: "10.0.0.11", dataDir, snapshotDirectory: `${dataDir}/server/db/snapshots` },
     ...{ supervisorPort: program.supervisorPort },
-    ...{ snapshots: [], killScript: undefined, tokenHash: "544ad39d2d5a" },
+    ...{ hasNodePassword: true, snapshots: [], killScript: undefined, tokenHash: "544ad39d2d5a" },
     tools: new Set(["curl", "flock", "gzip", "sha256sum", "systemd-run"]),
     member: {
       ...{ name: `${server}-0a1b2c3d`, peerUrls: ["https://10.0.0.11:2380"], endpoint: "https://127.0.0.1:2379" },

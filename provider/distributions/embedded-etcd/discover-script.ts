@@ -23,7 +23,8 @@ object=$(busctl --json=short call org.freedesktop.systemd1 /org/freedesktop/syst
 part exec; [ -z "$object" ] || busctl --json=short get-property org.freedesktop.systemd1 "$object" org.freedesktop.systemd1.Service ExecStart 2>/dev/null
 argv=$(systemctl show "$unit" -p ExecStart --value | sed -n 's/.*argv\[\]=\(.*\) ; ignore_errors=.*/\1/p' | head -n 1)
 pid=$(systemctl show "$unit" -p MainPID --value)
-part started; [ "\${pid:-0}" -eq 0 ] || stat -c %Y "/proc/$pid"
+# The process's own directory is no older than its first look.
+part started; [ "\${pid:-0}" -eq 0 ] || date -u -d "$(TZ=UTC systemctl show "$unit" -p ExecMainStartTimestamp --value | cut -d ' ' -f 2,3)" +%s
 systemctl show "$unit" -p EnvironmentFiles --value | sed -n 's/^-\{0,1\}\(\/.*\) (ignore_errors=.*/\1/p' | while read -r f; do
   part "environment $f"; cat "$f" 2>/dev/null
 done

@@ -45,6 +45,15 @@ export function knowsKey(version: string, key: string): boolean {
   return feature === undefined || supports(version, feature);
 }
 
+/** The first version of the server's line, or else of the oldest line, whose server knows a key. */
+export function firstWith(version: string, key: string): string {
+  const feature = keyFeatures.get(key);
+  const firsts = feature === undefined || feature === "server-flag" ? [] : features[feature].split(" ");
+  const minor = parseVersion(version)?.minor;
+  const later = firsts.filter((first) => Number(first.split(".")[1]) >= (minor ?? 0));
+  return `v${later[0] ?? firsts.at(-1) ?? version}`;
+}
+
 const keyFeatures: ReadonlyMap<string, Feature> = new Map([
   ["etcd-snapshot-compress", "compress"],
   ["etcd-snapshot-reconcile-interval", "reconcile-interval"],

@@ -40,7 +40,7 @@ export const scheduledBackups: ScheduledBackups<EtcdFacts> = {
     };
   },
 
-  async unable(host, settings, { facts }) {
+  async unable(host, _, settings, { facts }) {
     const tools = ["flock", "sha256sum", ...(settings.s3 === undefined ? [] : ["curl" as const])] as const;
     const missing = [
       ...(facts.etcdctl === undefined ? ["etcdctl"] : []),
