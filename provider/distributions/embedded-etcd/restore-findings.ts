@@ -132,7 +132,7 @@ async function snapshotFindings(
 ): Promise<Finding[]> {
   const wanted = token === undefined ? (first.tokenHash ?? configuredTokenHash(first)) : hashToken(token);
   const host = hosts.get(first.server);
-  const of = (what: string): string | undefined => snapshot.metadata?.[`x-${first.program.name}-${what}`];
+  const of = (what: string): string | undefined => snapshot.metadata?.[`${first.program.name}-${what}`];
   const { location } = snapshot;
   const holder = location.kind === "file" ? hosts.get(location.server) : undefined;
   const tokens =
