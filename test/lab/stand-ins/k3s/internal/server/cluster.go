@@ -92,7 +92,7 @@ const staleName = 4 * time.Second
 
 func (s *Server) upsertNode(ctx context.Context) error {
 	node := kube.Node{
-		Name: s.options.NodeName, Address: s.ip, MemberName: s.member, Voter: true, Ready: true, Args: s.options.Given,
+		Name: s.options.NodeName, Address: s.ip, MemberName: s.member, Voter: true, Ready: true, Args: s.options.Given, Env: s.env,
 	}
 	if time.Since(s.rejoined) < staleName {
 		node.MemberName = ""

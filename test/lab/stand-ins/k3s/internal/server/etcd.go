@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,7 +97,10 @@ func (s *Server) startEtcd(options etcdOptions) error {
 		return err
 	}
 	if s.p.StaticPods {
-		return s.pods.startEtcd(path, options.reset)
+		if s.besideServer {
+			return errors.New("listen tcp 127.0.0.1:2380: bind: address already in use")
+		}
+		return s.pods.startEtcd(path)
 	}
 	stop, err := runEtcd(path)
 	s.stopEtcd = stop
@@ -175,6 +180,27 @@ func (s *Server) testEtcd(ctx context.Context) error {
 	if _, err := s.client.Get(short, "/bootstrap", clientv3.WithKeysOnly()); err != nil {
 		return err
 	}
+	if err := s.checkMembership(short); err != nil {
+		return err
+	}
 	log.Infof("Connected to etcd v%s - datastore using %d of %d bytes", status.Version, status.DbSizeInUse, status.DbSize)
+	return nil
+}
+
+// checkMembership fails on a server whose address is not the one that its member has. A reset corrects that.
+func (s *Server) checkMembership(ctx context.Context) error {
+	list, err := s.client.MemberList(ctx)
+	if err != nil || s.options.ClusterReset {
+		return err
+	}
+	own, found := s.member+"="+s.peerURL(), []string{}
+	for _, one := range list.Members {
+		for _, peer := range one.PeerURLs {
+			found = append(found, one.Name+"="+peer)
+		}
+	}
+	if !slices.Contains(found, own) {
+		return fmt.Errorf("this server is a not a member of the etcd cluster. Found %v, expect: %s", found, own)
+	}
 	return nil
 }

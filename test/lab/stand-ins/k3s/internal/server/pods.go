@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -35,15 +34,7 @@ type pods struct {
 const podRecords = "/run/stand-in-pods"
 
 // startEtcd leaves an etcd alone that runs with the same configuration, and replaces another.
-func (k *pods) startEtcd(config string, reset bool) error {
-	if reset {
-		// Another server's etcd, which the kubelet of this process would not know.
-		if listener, err := net.Listen("tcp", fmt.Sprintf(":%d", k.p.SupervisorPort)); err != nil {
-			return errors.New("listen tcp 127.0.0.1:2380: bind: address already in use")
-		} else {
-			_ = listener.Close()
-		}
-	}
+func (k *pods) startEtcd(config string) error {
 	content, err := os.ReadFile(config)
 	if err != nil {
 		return err
@@ -56,7 +47,18 @@ func (k *pods) startAPIServer() error {
 	if err != nil {
 		return err
 	}
-	return k.keep("kube-apiserver", authority, "--data-dir="+string(k.dir), "--secure-port="+strconv.Itoa(k.p.APIServerPort()))
+	port := strconv.Itoa(k.p.APIServerPort())
+	if err := k.keep("kube-apiserver", authority, "--data-dir="+string(k.dir), "--secure-port="+port); err != nil {
+		return err
+	}
+	log.Infof("Waiting for API server to become available")
+	for k.ctx.Err() == nil {
+		if connection, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+			return connection.Close()
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return k.ctx.Err()
 }
 
 // keep starts a pod unless the same runs already, and starts it again when it ends, as long as this process lives.
@@ -118,11 +120,13 @@ func (k *pods) start(name, program string, args []string) error {
 	return os.WriteFile(filepath.Join(podRecords, name+".pid"), []byte(strconv.Itoa(command.Process.Pid)), 0o644)
 }
 
-// moveToPods takes a process out of the cgroup of the unit that started it, as containerd does.
+// moveToPods takes a process out of the cgroup of the unit that started it, as containerd does. Which of the folders there are depends on the kernel's set-up.
 func moveToPods(pid int) {
-	folder := "/sys/fs/cgroup/kubepods"
-	if os.MkdirAll(folder, 0o755) == nil {
-		_ = os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644)
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"} {
+		folder := filepath.Join(root, "kubepods")
+		if exists(filepath.Join(root, "cgroup.procs")) && (exists(folder) || os.Mkdir(folder, 0o755) == nil) {
+			_ = os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func (s *supervisor) reset(ctx context.Context) error {
 		if err := s.restore(ctx); err != nil {
 			return fmt.Errorf("start managed database: %w", err)
 		}
-	} else if err := s.nameOfOldMember(); err != nil {
+	} else if err := s.nameMember(false); err != nil {
 		return err
 	}
 	if err := os.WriteFile(s.dir.resetFlag(), nil, 0o600); err != nil {
@@ -40,6 +40,9 @@ func (s *supervisor) reset(ctx context.Context) error {
 	}
 	if err := s.announce(); err != nil {
 		return err
+	}
+	if message, on := fault.On("reset-fails"); on {
+		return errors.New(message)
 	}
 	if err := s.waitForEtcd(ctx); err != nil {
 		return err
@@ -60,8 +63,12 @@ func (s *supervisor) reset(ctx context.Context) error {
 	if err := saveBootstrap(ctx, s.client, s.token, data); err != nil {
 		return err
 	}
-	if _, on := fault.On("reset-never-ends"); on {
+	// Versions that did not refuse a server's URL went on for ever with it.
+	if _, on := fault.On("reset-never-ends"); on || s.options.Server != "" {
 		<-ctx.Done()
+	}
+	if _, on := fault.On("reset-exits-early"); on {
+		return nil
 	}
 	time.Sleep(resetPause)
 	return s.finishReset(ctx)
@@ -129,9 +136,6 @@ func (s *Server) resetAddresses(ctx context.Context) error {
 	return err
 }
 
-// nameOfOldMember keeps the name of a member that is reset in place.
-func (s *Server) nameOfOldMember() error { return s.nameMember(false) }
-
 func (s *Server) restore(ctx context.Context) error {
 	path := s.options.RestorePath
 	if s.options.S3 != nil {
@@ -151,10 +155,6 @@ func (s *Server) restore(ctx context.Context) error {
 	}
 	if exists(s.dir.etcd()) {
 		aside := fmt.Sprintf("%s-old-%d", s.dir.etcd(), time.Now().Unix())
-		// Go's own Rename would say "file exists" for an empty folder only.
-		if exists(aside) {
-			return &os.LinkError{Op: "rename", Old: s.dir.etcd(), New: aside, Err: os.ErrExist}
-		}
 		if err := os.Rename(s.dir.etcd(), aside); err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"lab/stand-ins/k3s/internal/config"
+	"lab/stand-ins/k3s/internal/fault"
 	"lab/stand-ins/k3s/internal/kube"
 	"lab/stand-ins/k3s/internal/log"
 	"lab/stand-ins/k3s/internal/personality"
@@ -31,6 +32,7 @@ var discard = stdlog.New(io.Discard, "", 0)
 type Server struct {
 	p       personality.Personality
 	options *config.Options
+	env     map[string]string
 	dir     paths
 	ip      string
 	// given is the token as the user wrote it, token its password.
@@ -45,6 +47,8 @@ type Server struct {
 	snapshots *snapshots.Manager
 	pods      *pods
 	stopEtcd  func()
+	// besideServer is set when this reset was started while the server runs.
+	besideServer bool
 }
 
 // Run is the command `server`. It returns the exit code.
@@ -63,7 +67,7 @@ func Run(p personality.Personality, args []string, env map[string]string) int {
 	defer stop()
 	dir := paths(options.DataDir)
 	s := &supervisor{
-		Server: &Server{p: p, options: options, dir: dir, pods: &pods{dir, p, ctx}},
+		Server: &Server{p: p, options: options, env: programVariables(p, env), dir: dir, pods: &pods{dir, p, ctx}},
 		ready:  make(chan struct{}),
 	}
 	go s.endAtSignal()
@@ -87,6 +91,17 @@ func Run(p personality.Personality, args []string, env map[string]string) int {
 	}
 	<-ctx.Done()
 	return 0
+}
+
+// programVariables are those that the Node shows in its annotation.
+func programVariables(p personality.Personality, env map[string]string) map[string]string {
+	own := map[string]string{}
+	for name, value := range env {
+		if strings.HasPrefix(name, p.EnvPrefix+"_") {
+			own[name] = value
+		}
+	}
+	return own
 }
 
 // refuse is what is checked before anything is touched.
@@ -248,6 +263,9 @@ func (s *Server) announce() error {
 // serveDatastore waits for etcd and makes the cluster's first keys.
 func (s *supervisor) serveDatastore(ctx context.Context) error {
 	go s.manageLearners(ctx)
+	if _, on := fault.On("start-never-ends"); on {
+		<-ctx.Done()
+	}
 	if err := s.waitForEtcd(ctx); err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"lab/stand-ins/k3s/internal/log"
@@ -83,18 +82,13 @@ func (s *supervisor) listen() error {
 	if err != nil {
 		return err
 	}
-	// A reset beside a running server gets as far as etcd's ports: this one is shared.
-	control := net.ListenConfig{Control: func(_, _ string, socket syscall.RawConn) error {
-		return socket.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, 15, 1) })
-	}}
-	if !s.options.ClusterReset {
-		control = net.ListenConfig{}
+	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", s.p.SupervisorPort))
+	if err != nil && s.options.ClusterReset {
+		// Beside a running server a reset gets as far as etcd's ports.
+		s.besideServer = true
+		return nil
 	}
-	listener, err := control.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", s.p.SupervisorPort))
 	if err != nil {
-		if s.options.ClusterReset {
-			return nil
-		}
 		return err
 	}
 	quiet := &http.Server{Handler: s.routes(), ErrorLog: discard}
