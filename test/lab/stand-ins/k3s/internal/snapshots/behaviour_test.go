@@ -105,7 +105,7 @@ func TestASaveThatFailsPrintsNothingAndExitsWithoutError(t *testing.T) {
 
 func TestASaveWhileAnotherRunsIsRefusedOverTheServersLog(t *testing.T) {
 	s := startServer(t)
-	on(t, "save-slow", "1s")
+	on(t, "save-slow", "1")
 	first := make(chan step, 1)
 	go func() {
 		result := snapshots.CLI(s.p, []string{"save", "--name", "par"}, nil)

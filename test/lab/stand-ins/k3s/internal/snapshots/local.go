@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,8 +43,8 @@ func folder(options *config.Options, create bool) (string, error) {
 // saveLocal streams the database to a file that gets its name when it is whole.
 func (m *Manager) saveLocal(ctx context.Context, path string) error {
 	if seconds, slow := fault.On("save-slow"); slow {
-		wait, _ := time.ParseDuration(seconds)
-		time.Sleep(wait)
+		wait, _ := strconv.ParseFloat(seconds, 64)
+		time.Sleep(time.Duration(wait * float64(time.Second)))
 	}
 	if message, fails := fault.On("save-fails"); fails {
 		return fmt.Errorf("%s", or(message, "could not open snapshot stream"))

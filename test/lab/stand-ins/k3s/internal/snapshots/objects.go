@@ -137,7 +137,7 @@ type oldFileS3 struct {
 }
 
 func (f file) old() oldFile {
-	o := oldFile{Name: f.name, Location: f.location, NodeName: f.node, CreatedAt: f.created.UTC(), Size: f.size, Status: "successful", Compressed: len(f.name) > 4 && f.name[len(f.name)-4:] == ".zip"}
+	o := oldFile{Name: f.name, Location: f.location, NodeName: f.node, CreatedAt: f.created.UTC().Truncate(time.Second), Size: f.size, Status: "successful", Compressed: len(f.name) > 4 && f.name[len(f.name)-4:] == ".zip"}
 	if f.failure != "" {
 		o.Status, o.Message = "failed", base64.StdEncoding.EncodeToString([]byte(f.failure))
 	}

@@ -84,15 +84,27 @@ func (m *Manager) s3Settings(ctx context.Context) (config.S3, error) {
 		return given, fmt.Errorf("failed to get config from etcd-s3-config-secret %q: secrets %q %w", given.ConfigSecret, given.ConfigSecret, err)
 	}
 	log.Infof("Using etcd s3 configuration from etcd-s3-config-secret %q", given.ConfigSecret)
-	return fromSecret(secret), nil
+	s3 := fromSecret(secret)
+	if name := base64Text(secret, "etcd-s3-endpoint-ca-name"); name != "" {
+		bundles, err := m.node.Objects.Get(ctx, "configmaps", "kube-system", name)
+		if err != nil {
+			return given, fmt.Errorf("failed to get ca from etcd-s3-endpoint-ca-name %q: %w", name, err)
+		}
+		for key := range kube.Child(bundles, "data") {
+			s3.EndpointCA += " " + base64.StdEncoding.EncodeToString([]byte(kube.Text(bundles, "data", key)))
+		}
+	}
+	return s3, nil
+}
+
+func base64Text(secret kube.Object, name string) string {
+	text, _ := base64.StdEncoding.DecodeString(kube.Text(secret, "data", name))
+	return string(text)
 }
 
 // fromSecret leaves Retention at 0, as K3s does: with a Secret nothing in S3 is ever pruned.
 func fromSecret(secret kube.Object) config.S3 {
-	value := func(name string) string {
-		text, _ := base64.StdEncoding.DecodeString(kube.Text(secret, "data", "etcd-s3-"+name))
-		return string(text)
-	}
+	value := func(name string) string { return base64Text(secret, "etcd-s3-"+name) }
 	s3 := config.DefaultS3()
 	s3.AccessKey, s3.SecretKey, s3.SessionToken = value("access-key"), value("secret-key"), value("session-token")
 	s3.Bucket, s3.BucketLookup, s3.Folder, s3.Proxy = value("bucket"), value("bucket-lookup-type"), value("folder"), value("proxy")
