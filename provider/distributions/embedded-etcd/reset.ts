@@ -44,7 +44,8 @@ rm -f ${places.dropIn} ${`${places.work}/reset.env`} || exit 1`,
 /** RKE2 runs etcd and the API server in containers, which outlive it. */
 export function killContainers(facts: EmbeddedFacts): Command {
   if (facts.killScript === undefined || !facts.program.needsKillScript) return script();
-  return sh`${`${facts.program.prefix}_DATA_DIR`}=${facts.dataDir} ${facts.killScript} >/dev/null 2>&1`;
+  // Its exit code is that of whatever it tidies up last.
+  return sh`${`${facts.program.prefix}_DATA_DIR`}=${facts.dataDir} ${facts.killScript} >/dev/null 2>&1 || :`;
 }
 
 function startReset(facts: EmbeddedFacts, places: RestorePlaces, token: string | undefined, seconds: number): Command {
@@ -92,6 +93,9 @@ systemd-run --quiet --no-block --unit=${places.resetUnit} ${options} -- /bin/sh 
 
 interface ResetSeen {
   readonly done: boolean;
+  readonly isUnderWay: boolean;
+  /** False after a reboot: a unit of the moment does not come back. */
+  readonly isKnown: boolean;
   readonly status: string;
   /** The end of its log, and above it what it called fatal. */
   readonly log: string;
@@ -104,35 +108,39 @@ async function waitForEnd(host: HostReader, places: RestorePlaces, end: number):
       if (++unanswered > 2) throw error;
       return undefined;
     });
-    if (answer === undefined) continue;
-    const parts = parseParts(answer.stdout, MARK);
-    const show = parsePairs(parts.get("unit") ?? "");
-    const state = show.get("ActiveState")?.[0] ?? "";
-    const status = show.get("ExecMainStatus")?.[0] ?? "";
-    const log = parts.get("log") ?? "";
-    if (state !== "activating" || Date.now() > end) {
-      return { done: state === "active" && status === "0" && parts.get("said") === "done", status, log };
-    }
+    const seen = answer === undefined ? undefined : readReset(answer.stdout);
+    if (seen !== undefined && (!seen.isUnderWay || Date.now() > end)) return seen;
     await pause(1000);
   }
+}
+
+function readReset(answer: string): ResetSeen {
+  const parts = parseParts(answer, MARK);
+  const show = parsePairs(parts.get("unit") ?? "");
+  const shown = (name: string): string => show.get(name)?.[0] ?? "";
+  const [state, status] = [shown("ActiveState"), shown("ExecMainStatus")];
+  return {
+    done: state === "active" && status === "0" && parts.get("said") === "done",
+    // With a job still queued it has not begun.
+    isUnderWay: state === "activating" || (state === "inactive" && !["", "0"].includes(shown("Job"))),
+    isKnown: shown("LoadState") !== "not-found",
+    status,
+    log: parts.get("log") ?? "",
+  };
 }
 
 const MARK = "=reset";
 
 function lookAtReset(places: RestorePlaces): Command {
   return sh`log=${places.log}
-printf '\n%s unit\n' ${MARK}; systemctl show ${places.resetUnit} -p ActiveState -p ExecMainStatus
+printf '\n%s unit\n' ${MARK}; systemctl show ${places.resetUnit} -p LoadState -p ActiveState -p Job -p ExecMainStatus
 printf '\n%s said\n' ${MARK}; ! grep -qF ${DONE} "$log" 2>/dev/null || echo done
 printf '\n%s log\n' ${MARK}; { grep -a 'level=fatal\|^panic' "$log"; grep -av '^{"level":"\(info\|debug\)"' "$log" | tail -n 8; } 2>/dev/null | cut -c 1-400 | awk '!seen[$0]++' | tail -n 10`;
 }
 
-function resetFailed(facts: EmbeddedFacts, { status, log }: ResetSeen): BackupError {
-  const what =
-    status === "124"
-      ? "did not end before its deadline"
-      : status === "0"
-        ? "did not say that it was done"
-        : `exit ${status}`;
+function resetFailed(facts: EmbeddedFacts, seen: ResetSeen): BackupError {
+  const { log } = seen;
+  const what = howItEnded(seen);
   const said = log.split("\n").map((line) => `  | ${line}`);
   const other = log.includes("encrypted with different token");
   return new BackupError(
@@ -143,4 +151,11 @@ function resetFailed(facts: EmbeddedFacts, { status, log }: ResetSeen): BackupEr
       ...(other ? { hint: "Give the server token of the time of the snapshot as `token`." } : {}),
     },
   );
+}
+
+function howItEnded({ isUnderWay, isKnown, status }: ResetSeen): string {
+  if (!isKnown) return "was cut off: the server was restarted";
+  if (isUnderWay || status === "124") return "did not end before its deadline";
+  if (status === "137") return "was killed: it did not end at its deadline, or there was no memory left";
+  return status === "0" ? "did not say that it was done" : `exit ${status}`;
 }

@@ -1,7 +1,10 @@
-import { type Command, script, sh } from "../../transport/shell";
+import { type Command, rawScript, script, sh } from "../../transport/shell";
 import { rememberOnce } from "../held-unit";
 import type { EmbeddedFacts } from "./facts";
 import type { RestorePlaces } from "./restore-places";
+
+/** Whether a name is taken, be it by a link to a disk that is not mounted. */
+const there = rawScript(`there() { [ -e "$1" ] || [ -L "$1" ]; }`);
 
 /**
  * Sets etcd's data aside by one rename. Everything else in `server/db` stays, above all the snapshots. What belongs to
@@ -11,11 +14,12 @@ export function setAside(facts: EmbeddedFacts, places: RestorePlaces, withToken:
   const identity = withToken ? ["tls", "cred", "token"] : [];
   return sh`server=${`${facts.dataDir}/server`} aside=${places.aside} work=${places.work}
 mkdir -p "$work" || exit 1
-${rememberOnce(`${places.work}/data`, sh`[ -e ${`${facts.dataDir}/server/db/etcd`} ] && echo yes || echo no`)}
-if [ "$(cat "$work/data")" = yes ] && [ ! -e "$aside" ]; then mv "$server/db/etcd" "$aside" || exit 1; fi
+${there}
+${rememberOnce(`${places.work}/data`, sh`there ${`${facts.dataDir}/server/db/etcd`} && echo yes || echo no`)}
+if [ "$(cat "$work/data")" = yes ] && ! there "$aside"; then mv "$server/db/etcd" "$aside" || exit 1; fi
 for f in ${identity}; do
   kept=$aside.$f
-  [ ! -e "$server/$f" ] || [ -e "$kept" ] || mv "$server/$f" "$kept" || exit 1
+  ! there "$server/$f" || there "$kept" || mv "$server/$f" "$kept" || exit 1
 done
 sync`;
 }
@@ -23,14 +27,15 @@ sync`;
 /** The reverse of `setAside`, from wherever it stopped. What lies in the old data's place was made by this attempt. */
 export function putDataBack(facts: EmbeddedFacts, places: RestorePlaces): Command {
   return sh`server=${`${facts.dataDir}/server`} aside=${places.aside} work=${places.work}
-if [ -e "$aside" ]; then
+${there}
+if there "$aside"; then
   rm -rf "$server/db/etcd" && mv "$aside" "$server/db/etcd" || exit 1
 elif [ "$(cat "$work/data" 2>/dev/null)" = no ]; then
   rm -rf "$server/db/etcd" || exit 1
 fi
 for f in tls cred token; do
   kept=$aside.$f
-  [ ! -e "$kept" ] || { rm -rf "$server/$f" && mv "$kept" "$server/$f"; } || exit 1
+  ! there "$kept" || { rm -rf "$server/$f" && mv "$kept" "$server/$f"; } || exit 1
 done
 rm -f "$work/data"
 sync`;
@@ -39,10 +44,11 @@ sync`;
 /** Copies what a reset writes over: certificates, credentials and tokens. They are small, and secret: the copies are root's alone. */
 export function keepIdentity(facts: EmbeddedFacts, places: RestorePlaces): Command {
   return sh`server=${`${facts.dataDir}/server`} kept=${`${places.work}/kept`}
+${there}
 if [ ! -e "$kept" ]; then
   rm -rf "$kept.new" && mkdir -p "$kept.new" && chmod 700 "$kept.new" || exit 1
   for f in tls cred token agent-token node-token; do
-    { [ ! -e "$server/$f" ] && [ ! -L "$server/$f" ]; } || cp -a "$server/$f" "$kept.new/$f" || exit 1
+    ! there "$server/$f" || cp -a "$server/$f" "$kept.new/$f" || exit 1
   done
   { ls -A "$server" "$server/db" 2>/dev/null || :; } >"$kept.new/.names"
   sync && mv "$kept.new" "$kept" || exit 1
@@ -52,19 +58,22 @@ fi`;
 /** Puts back what `keepIdentity` copied, and takes away what the reset made beside it. */
 export function putIdentityBack(facts: EmbeddedFacts, places: RestorePlaces): Command {
   return sh`server=${`${facts.dataDir}/server`} kept=${`${places.work}/kept`}
+${there}
 if [ -e "$kept" ]; then
   for f in tls cred token agent-token node-token; do
-    if [ -e "$kept/$f" ] || [ -L "$kept/$f" ]; then
+    if there "$kept/$f"; then
       rm -rf "$server/.$f.back" && cp -a "$kept/$f" "$server/.$f.back" && rm -rf "$server/$f" && mv "$server/.$f.back" "$server/$f" || exit 1
-    elif [ -e "$server/$f" ] || [ -L "$server/$f" ]; then
+    else
       rm -rf "$server/$f" || exit 1
     fi
   done
   for f in "$server"/tls-[0-9]* "$server"/db/reset-flag "$server"/db/etcd-tmp; do
     [ ! -e "$f" ] || grep -qxF "$(basename "$f")" "$kept/.names" || rm -rf "$f" || exit 1
   done
-  rm -rf "$kept" && sync
-fi`;
+  # All at once: half of them would look as if the other half had never been.
+  sync && mv "$kept" "$kept.over" || exit 1
+fi
+rm -rf "$kept.over" && sync`;
 }
 
 /** Every file of the member with its size and times: an etcd that ran has changed some. */

@@ -84,7 +84,8 @@ export function restoreStages(servers: readonly EmbeddedFacts[], request: Restor
         ),
         undo: change(
           facts === first
-            ? script(putIdentityBack(facts, places), putDataBack(facts, places))
+            ? // Data first: a disk that the reset has filled has no room for anything else.
+              script(putDataBack(facts, places), putIdentityBack(facts, places))
             : putDataBack(facts, places),
         ),
       })),
