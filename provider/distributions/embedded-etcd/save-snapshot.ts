@@ -65,6 +65,11 @@ async function save(
     // Nothing was saved, because of S3 alone: the snapshot comes first.
     const [, s3] = /failed to initialize S3 client: (.*)/.exec(reason) ?? [];
     if (uploads && s3 !== undefined) return { ...(await save(host, facts, base, false, deadline)), noUpload: s3 };
+    // The command line that did all by itself fails with its upload, too: then the snapshot is there.
+    const alone = uploads && !supports(facts.version, "http-cli");
+    if (alone && (await findSaved(host, facts, base)).names.length > 0) {
+      return { known: true, saved: [], noUpload: reason };
+    }
     if (!/already in progress/.test(reason)) throw refused(facts, reason);
     if (Date.now() > deadline) throw refused(facts, `another snapshot was in progress all the time (${reason})`);
     await pause(AGAIN_MS);

@@ -152,6 +152,15 @@ describe("what goes to S3", () => {
     expect(commands.map((command) => command.endsWith("--etcd-s3=false"))).toEqual([false, true]);
   });
 
+  test("an old command line fails with its upload: what it saved before is a snapshot all the same", async () => {
+    const old = { version: "v1.26.9+k3s1", configFiles: [dropIn] };
+    const denied: Answer = { to: "etcd-snapshot save", reply: fails("Access Denied.") };
+    expect(await save(server(denied), old, s3)).toMatchObject({ name, uploadFailure: "Access Denied." });
+    await expect(save(server(denied, { to: "date +%s", reply: listing() }), old, s3)).rejects.toThrow("Access Denied.");
+    // Without an upload there is no such excuse.
+    await expect(save(server(denied), old)).rejects.toThrow("K3s could not save a snapshot: Access Denied.");
+  });
+
   test("without an API server the cluster's id is left out", async () => {
     const host = server({ to: "get namespace", reply: commandFails("s1", "connection refused") });
     expect((await save(host, {}, s3)).metadata).toEqual({ "k3s-node-name": "s1", "k3s-token-hash": "544ad39d2d5a" });
