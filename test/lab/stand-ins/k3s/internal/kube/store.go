@@ -130,21 +130,42 @@ func (s *Store) Change(ctx context.Context, plural, namespace, name string, chan
 	}
 }
 
-// Delete removes an object; ErrNotFound when there is none. With a Node goes the etcd member that its annotation names.
+// Delete removes an object; ErrNotFound when there is none. With a Node go its password and the etcd member that its annotation names,
+// with a namespace all that lies in it.
 func (s *Store) Delete(ctx context.Context, plural, namespace, name string) error {
 	r, _ := resourceNamed(plural)
-	if r.kind == "Node" {
-		node, err := s.Get(ctx, plural, "", name)
+	response, err := s.client.Delete(ctx, r.key(namespace, name), clientv3.WithPrevKV())
+	if err != nil {
+		return err
+	}
+	if response.Deleted == 0 {
+		return ErrNotFound
+	}
+	switch r.kind {
+	case "Namespace":
+		return s.empty(ctx, name)
+	case "Node":
+		node, err := decode(r, response.PrevKvs[0].Value, response.PrevKvs[0].ModRevision)
 		if err != nil {
 			return err
 		}
-		s.removeMember(ctx, Text(node, "metadata", "annotations", s.annotation("node-name")))
+		// Last: when the member is the leader, etcd loses what is asked of it in the next moment.
+		defer s.removeMember(ctx, Text(node, "metadata", "annotations", s.annotation("node-name")))
+		return s.DeleteNodePassword(ctx, name)
 	}
-	response, err := s.client.Delete(ctx, r.key(namespace, name))
-	if err == nil && response.Deleted == 0 {
-		return ErrNotFound
+	return nil
+}
+
+func (s *Store) empty(ctx context.Context, namespace string) error {
+	for _, r := range resources {
+		if !r.namespaced {
+			continue
+		}
+		if _, err := s.client.Delete(ctx, r.key(namespace, ""), clientv3.WithPrefix()); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 func (s *Store) createKey(ctx context.Context, key string, value []byte) error {
