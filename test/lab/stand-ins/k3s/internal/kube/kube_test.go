@@ -6,11 +6,13 @@ import (
 	"net"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 
@@ -109,6 +111,16 @@ func TestDeletingANodeRemovesTheMemberThatItNames(t *testing.T) {
 	c.expect(t, "Error from server (NotFound): nodes \"s3\" not found\nexit 1", "delete", "node", "s3")
 }
 
+func TestWithANamespaceGoesWhatLiesInIt(t *testing.T) {
+	c := newCluster(t)
+	c.expect(t, "namespace/shop created\nexit 0", "create", "namespace", "shop")
+	c.expect(t, "configmap/hours created\nexit 0", "create", "configmap", "hours", "-n", "shop")
+	c.expect(t, "configmap/hours created\nexit 0", "create", "configmap", "hours", "-n", "default")
+	c.expect(t, "namespace \"shop\" deleted\nexit 0", "delete", "namespace", "shop")
+	c.expect(t, "Error from server (NotFound): configmaps \"hours\" not found\nexit 1", "get", "configmap", "hours", "-n", "shop", "-o", "name")
+	c.expect(t, "configmap/hours\nexit 0", "get", "configmap", "hours", "-n", "default", "-o", "name")
+}
+
 func TestPathsIntoObjects(t *testing.T) {
 	c := startCluster(t)
 	must(t, c.UpsertNode(t.Context(), Node{Name: "s1", Address: "10.0.0.1", MemberName: "s1-1", Voter: true, Ready: true}))
@@ -193,4 +205,42 @@ func TestANodeShowsItsArgumentsWithoutTheirSecrets(t *testing.T) {
 	must(t, c.UpsertNode(t.Context(), Node{Name: "s1", Args: []string{"--cluster-init", "--token", "a", "--etcd-s3-secret-key=b"}, Env: map[string]string{"K3S_TOKEN": "c"}}))
 	c.expect(t, `["server","--cluster-init","--token","********","--etcd-s3-secret-key=********"] {"K3S_TOKEN":"********"}exit 0`,
 		"get", "node", "s1", "-o", `jsonpath={.metadata.annotations.k3s\.io/node-args} {.metadata.annotations.k3s\.io/node-env}`)
+}
+
+func TestDeletingANodeWhoseMemberIsNamedRightRemovesIt(t *testing.T) {
+	c := startCluster(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	peer := url.URL{Scheme: "http", Host: listener.Addr().String()}
+	listener.Close()
+	members, err := c.client.MemberAddAsLearner(t.Context(), []string{peer.String()})
+	must(t, err)
+	settings := embed.NewConfig()
+	settings.Name, settings.Dir, settings.LogLevel, settings.ClusterState = "s3-61c5345e", t.TempDir(), "error", embed.ClusterStateFlagExisting
+	settings.ListenPeerUrls, settings.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	settings.ListenClientUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
+	settings.InitialCluster = fmt.Sprintf("default=%s,s3-61c5345e=%s", members.Members[0].PeerURLs[0], peer.String())
+	if members.Members[0].Name == "" {
+		settings.InitialCluster = fmt.Sprintf("default=%s,s3-61c5345e=%s", members.Members[1].PeerURLs[0], peer.String())
+	}
+	second, err := embed.StartEtcd(settings)
+	must(t, err)
+	t.Cleanup(second.Close)
+	must(t, c.UpsertNode(t.Context(), Node{Name: "s3", MemberName: "s3-61c5345e"}))
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		list, err := c.client.MemberList(t.Context())
+		must(t, err)
+		if slices.ContainsFunc(list.Members, func(m *etcdserverpb.Member) bool { return m.Name == "s3-61c5345e" }) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the second member did not start")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.expect(t, "node \"s3\" deleted\nexit 0", "delete", "node", "s3")
+	if list, _ := c.client.MemberList(t.Context()); len(list.Members) != 1 {
+		t.Errorf("%v", list.Members)
+	}
 }

@@ -2,6 +2,7 @@ package snapshots_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -249,5 +250,49 @@ func TestARestoreDownloadsFromS3AndRefusesASecret(t *testing.T) {
 	must(t, err)
 	if _, err := snapshots.Download(t.Context(), options, "x"); err == nil || !strings.HasPrefix(err.Error(), "cannot use S3 config secret when restoring snapshot") {
 		t.Error(err)
+	}
+}
+
+func TestTheTimeInANameIsRoundedAndMayLieAhead(t *testing.T) {
+	s := startServer(t)
+	// Into the second half of a second.
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1550 * time.Millisecond)))
+	before := time.Now()
+	have := s.run("k3s etcd-snapshot save --name ahead")
+	var seconds int64
+	fmt.Sscanf(nameIn(have), "ahead-s1-%d", &seconds)
+	if !time.Unix(seconds, 0).After(before) {
+		t.Errorf("%d is not after %s", seconds, before)
+	}
+}
+
+func TestExtraMetadataLiesBesideTheSnapshotHereAndInS3(t *testing.T) {
+	s, s3 := withS3(t)
+	s.run("k3s kubectl create configmap k3s-etcd-snapshot-extra-metadata -n kube-system --from-literal=team=blue")
+	have := s.run("k3s etcd-snapshot save --name extra")
+	content, err := os.ReadFile(filepath.Join(s.dataDir, "server/db/.metadata", nameIn(have)))
+	if string(content) != `{"team":"blue"}` {
+		t.Errorf("%s %v", content, err)
+	}
+	if _, err := s3.StatObject(t.Context(), "backups", "cl-a/.metadata/"+nameIn(have), minio.StatObjectOptions{}); err != nil {
+		t.Error(err)
+	}
+	if list := s.run("k3s etcd-snapshot ls"); strings.Count(list.stdout, "\n") != 2 {
+		t.Errorf("the metadata counts as a snapshot: %s", list.stdout)
+	}
+}
+
+func TestObjectsOfFilesAndOfNodesThatAreGoneGoToo(t *testing.T) {
+	s := startServer(t)
+	must(t, s.objects.UpsertNode(t.Context(), kube.Node{Name: "s2"}))
+	for name, node := range map[string]string{"local-a-s2-1": "s2", "local-b-s9-1": "s9", "local-c-s1-1": "s1"} {
+		must(t, s.objects.Create(t.Context(), "etcdsnapshotfiles", kube.Object{"metadata": kube.Object{"name": name}, "spec": kube.Object{"nodeName": node}}))
+	}
+	must(t, os.MkdirAll(filepath.Join(s.dataDir, "server/db/snapshots"), 0o700))
+	must(t, os.WriteFile(filepath.Join(s.dataDir, "server/db/snapshots/found-s1-1700000000"), nil, 0o600))
+	s.manager.Reconcile(t.Context())
+	have := s.run("k3s kubectl get etcdsnapshotfile -o jsonpath={.items[*].metadata.name}")
+	if !regexp.MustCompile(`^local-a-s2-1 local-found-s1-1700000000-[0-9a-f]{6}$`).MatchString(have.stdout) {
+		t.Error(have.stdout)
 	}
 }

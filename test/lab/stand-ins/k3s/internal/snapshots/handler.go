@@ -39,7 +39,7 @@ func (m *Manager) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		if user != "server" || subtle.ConstantTimeCompare([]byte(password), []byte(m.node.TokenPassword)) != 1 {
-			SendError(w, r, http.StatusUnauthorized, errors.New("not authorized"))
+			sendError(w, r, http.StatusUnauthorized, errors.New("not authorized"))
 			return
 		}
 		var asked request
@@ -73,7 +73,7 @@ func (m *Manager) with(asked request) *Manager {
 func (m *Manager) answer(w http.ResponseWriter, r *http.Request, asked request) {
 	if m.options.S3 != nil {
 		if _, err := m.openBucket(r.Context()); err != nil {
-			SendError(w, r, http.StatusBadRequest, fmt.Errorf("failed to initialize S3 client: %w", err))
+			sendError(w, r, http.StatusBadRequest, fmt.Errorf("failed to initialize S3 client: %w", err))
 			return
 		}
 	}
@@ -106,7 +106,7 @@ func (m *Manager) answer(w http.ResponseWriter, r *http.Request, asked request) 
 	case "delete":
 		for _, name := range asked.Name {
 			if filepath.Base(name) != name {
-				SendError(w, r, http.StatusBadRequest, errors.New("invalid snapshot name: path traversal not allowed"))
+				sendError(w, r, http.StatusBadRequest, errors.New("invalid snapshot name: path traversal not allowed"))
 				return
 			}
 		}
@@ -127,8 +127,8 @@ func send(w http.ResponseWriter, answer any) {
 	json.NewEncoder(w).Encode(answer)
 }
 
-// SendError answers with a Status, and logs it, as every handler of the supervisor does.
-func SendError(w http.ResponseWriter, r *http.Request, code int, err error) {
+// sendError answers with a Status, and logs it, as every handler of the supervisor does.
+func sendError(w http.ResponseWriter, r *http.Request, code int, err error) {
 	log.Errorf("Sending HTTP/1.1 %d response to %s: %v", code, r.RemoteAddr, err)
 	message := err.Error()
 	if code == http.StatusInternalServerError {
@@ -143,5 +143,5 @@ func SendError(w http.ResponseWriter, r *http.Request, code int, err error) {
 func sendErrorWithID(w http.ResponseWriter, r *http.Request, err error) {
 	id := fmt.Sprintf("etcd-snapshot error ID %05d", rand.IntN(100000))
 	log.Errorf("%s: %v", id, err)
-	SendError(w, r, http.StatusInternalServerError, errors.New(id))
+	sendError(w, r, http.StatusInternalServerError, errors.New(id))
 }
