@@ -8,8 +8,11 @@ import { readZip } from "../../provider/snapshot-file/zip";
 import { openStore } from "../../provider/stores/open-store";
 import { closeConnections } from "../../provider/transport/connect";
 import { readEquipment } from "../lab/equipment";
+import { k3sNames } from "../lab/k3s-files";
+import type { Machine } from "../lab/machine";
 import { run } from "../lab/process";
 import type { S3 } from "../lab/s3";
+import { waitFor } from "../lab/wait";
 import { type K3sLab, labelOf, startK3sLab } from "../support/k3s-program";
 import { BUCKET } from "../support/lab-program";
 import { readable } from "../support/zips";
@@ -34,6 +37,9 @@ async function take(request: SnapshotRequest): Promise<{ taken: TakenSnapshot; w
   const progress = { ...silent, warn: (text: string) => void warnings.push(text) };
   return { taken: await takeSnapshot(k3sLab.cluster, request, { progress }), warnings };
 }
+
+const logOf = (machine: Machine): Promise<string> =>
+  machine.exec(`journalctl -o cat -u ${k3sNames[k3sLab.k3s.distribution].unit} | grep -i snapshot || :`);
 
 async function turnOn(fault: string): Promise<void> {
   await k3sLab.lab.machine("s1").exec(`mkdir -p ${FAULTS} && : >${FAULTS}/${fault}`);
@@ -84,6 +90,19 @@ describe.each(["k3s", "rke2"] as const)("%s", (distribution) => {
     test("a command that reports no failure and saves nothing is a failure, and says why", async () => {
       await turnOn("save-fails");
       await expect(take({ name: "unsaved" })).rejects.toMatchObject({ code: "SNAPSHOT_FAILED", host: "s1" });
+    });
+
+    test("while another snapshot is taken it waits for that: the reason is in the server's log alone", async () => {
+      const s1 = k3sLab.lab.machine("s1");
+      await s1.exec(`mkdir -p ${FAULTS} && echo 4 >${FAULTS}/save-slow`);
+      const byHand = k3sLab.k3s.run(s1, ["etcd-snapshot", "save", "--name", "by-hand"]);
+      await waitFor("the other is on its way", async () => (await logOf(s1)).includes("/by-hand-s1-") || undefined, {
+        deadlineMs: 10_000,
+      });
+      const { taken } = await take({ name: "after-it" });
+      expect((await byHand).code).toBe(0);
+      expect(await logOf(s1)).toContain("snapshot save already in progress");
+      expect(sha256(localPath(taken))).toBe(taken.sha256);
     });
 
     test("a snapshot that is cut off on the server's disk is no snapshot", async () => {
