@@ -117,12 +117,21 @@ func runEtcd(path string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	asked := make(chan struct{})
 	go func() {
-		for err := range running.Err() {
-			log.Errorf("etcd error: %s", err)
+		select {
+		case <-asked:
+		case err := <-running.Err():
+			log.Errorf("etcd error: %v", err)
+		case <-running.Server.StopNotify():
+			// Nobody asked it to stop: its cluster has removed it.
+			log.Infof("this node has been removed from the cluster please restart the server to rejoin the cluster")
+			_ = os.WriteFile(filepath.Join(config.Dir, "tombstone"), nil, 0o600)
+			running.Close() // What is asked of it now would be a panic.
 		}
 	}()
 	return func() {
+		close(asked)
 		running.Server.HardStop()
 		running.Close()
 	}, nil
