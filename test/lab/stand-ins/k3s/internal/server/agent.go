@@ -92,13 +92,13 @@ func (s *supervisor) serveConnection(answer http.ResponseWriter, request *http.R
 		sendStatus(answer, request, http.StatusForbidden, err.Error())
 		return
 	}
-	report := func(ctx context.Context, ready bool) error {
-		return s.objects.UpsertNode(ctx, kube.Node{Name: name, Address: request.Header.Get("Node-Address"), Agent: true, Ready: ready})
-	}
+	node := kube.Node{Name: name, Address: request.Header.Get("Node-Address"), Agent: true, Ready: true}
+	report := s.objects.UpsertNode
 	for {
 		short, cancel := context.WithTimeout(request.Context(), 3*time.Second)
-		err := report(short, true)
+		err := report(short, node)
 		cancel()
+		report = s.objects.Heartbeat
 		if err == nil {
 			_, err = answer.Write([]byte("ready\n"))
 		}
@@ -115,5 +115,6 @@ func (s *supervisor) serveConnection(answer http.ResponseWriter, request *http.R
 	}
 	last, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	_ = report(last, false)
+	node.Ready = false
+	_ = report(last, node)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,7 +58,7 @@ func (s *Server) promote(ctx context.Context, since map[uint64]time.Time) {
 // registerNode is what the server's own agent does first. A password other than the one stored is refused, for as long as it differs.
 func (s *Server) registerNode(ctx context.Context) error {
 	if s.options.DisableAgent {
-		return s.upsertNode(ctx)
+		return s.objects.UpsertNode(ctx, s.ownNode())
 	}
 	password, err := nodePassword()
 	if err != nil {
@@ -66,7 +67,7 @@ func (s *Server) registerNode(ctx context.Context) error {
 	for {
 		err := s.objects.EnsureNodePassword(ctx, s.options.NodeName, password)
 		if err == nil {
-			return s.upsertNode(ctx)
+			return s.objects.UpsertNode(ctx, s.ownNode())
 		}
 		log.Errorf("Waiting to retrieve agent configuration; server is not ready: %s", err)
 		time.Sleep(2 * time.Second)
@@ -90,17 +91,17 @@ func nodePassword() (string, error) {
 // removes the wrong one. It is some seconds in the original too.
 const staleName = 4 * time.Second
 
-func (s *Server) upsertNode(ctx context.Context) error {
+func (s *Server) ownNode() kube.Node {
 	node := kube.Node{
 		Name: s.options.NodeName, Address: s.ip, MemberName: s.member, Voter: true, Ready: true, Args: s.options.Given, Env: s.env,
 	}
 	if time.Since(s.rejoined) < staleName {
 		node.MemberName = ""
 	}
-	return s.objects.UpsertNode(ctx, node)
+	return node
 }
 
-// reportNode is the heartbeat.
+// reportNode is the heartbeat, and what notices the silence of others.
 func (s *Server) reportNode(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause := 5 * time.Second
@@ -109,7 +110,7 @@ func (s *Server) reportNode(ctx context.Context) {
 		}
 		time.Sleep(pause)
 		short, cancel := context.WithTimeout(ctx, 3*time.Second)
-		if err := s.upsertNode(short); err != nil {
+		if err := errors.Join(s.objects.Heartbeat(short, s.ownNode()), s.objects.MarkSilent(short, 15*time.Second)); err != nil {
 			log.Errorf("error syncing node %s: %s", s.options.NodeName, err)
 		}
 		cancel()
