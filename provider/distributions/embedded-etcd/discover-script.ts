@@ -7,6 +7,8 @@ export interface DiscoverQuestion {
   readonly unit: string;
   /** Where config.yaml is, unless the unit says otherwise. */
   readonly configDir: string;
+  /** Undefined: what the unit seems to say. */
+  readonly configFile: string | undefined;
   /** Undefined: what the configuration seems to say. The answer tells where it looked. */
   readonly dataDir: string | undefined;
   readonly snapshotDirectory: string | undefined;
@@ -15,7 +17,7 @@ export interface DiscoverQuestion {
 /** Everything that is asked of a server before anything is decided, in one script. Its answer is read by `parseParts`. */
 export function discoverScript(program: Program, question: DiscoverQuestion, mark: string): Command {
   // How K3s merges its settings is known elsewhere: what is guessed here is where to look, and checked afterwards.
-  return sh`mark=${mark} unit=${question.unit} data=${question.dataDir ?? ""} snapshots=${question.snapshotDirectory ?? ""}
+  return sh`mark=${mark} unit=${question.unit} config=${question.configFile ?? ""} data=${question.dataDir ?? ""} snapshots=${question.snapshotDirectory ?? ""}
 part() { printf '\n%s %s\n' "$mark" "$1"; }
 
 part unit; systemctl show "$unit" -p LoadState -p ActiveState -p MainPID -p Environment -p EnvironmentFiles -p ExecStart
@@ -31,12 +33,13 @@ done
 
 # The value of a flag, in either spelling, the last one given.
 flag() { printf '%s\n' "$argv" | tr ' ' '\n' | sed -n -e "s/^--\{0,1\}\($1\)=//p" -e "/^--\{0,1\}\($1\)$/{n;p;}" | tail -n 1; }
-config=$(flag 'config\|c')
+[ -n "$config" ] || config=$(flag 'config\|c')
 [ -n "$config" ] || config=${`${question.configDir}/config.yaml`}
 part config; printf '%s\n' "$config"
-for f in "$config" "$config".d/*.yaml "$config".d/*.yml; do
+for f in "$config" "$config".d/* "$config".d/.*; do
+  case $f in "$config" | *.[yY][aA][mM][lL] | *.[yY][mM][lL]) ;; *) continue ;; esac
   [ -f "$f" ] || continue
-  part "file $(stat -c '%a %U %Y' "$f") $f"; cat "$f"
+  part "file $(stat -L -c '%a %U %Y' "$f") $f"; cat "$f"
 done
 setting() { sed -n "s/^[\"']\{0,1\}$1[\"']\{0,1\}: *[\"']\{0,1\}\([^\"'#]*[^\"'# ]\).*/\1/p" "$config" "$config".d/*.yaml "$config".d/*.yml 2>/dev/null | tail -n 1; }
 [ -n "$data" ] || data=$(flag 'data-dir\|d')
@@ -67,7 +70,7 @@ part address; ip -o -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([^ ]
 part token
 if [ -s "$data/server/token" ]; then
   t=$(cat "$data/server/token")
-  case $t in *::*) t=\${t##*::}; t=\${t#*:} ;; esac
+  case $t in K10*::*) t=\${t#*::}; t=\${t#*:} ;; esac
   printf '%s' "$t" | sha256sum | cut -c 1-12
 fi
 part snapshots

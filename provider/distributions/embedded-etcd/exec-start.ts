@@ -51,6 +51,8 @@ export function resetArguments(words: readonly string[]): ResetArguments {
 
 const notForReset: ReadonlySet<string> = new Set([
   ...["server", "cluster-reset", "cluster-reset-restore-path", "etcd-s3", "etcd-disable-snapshots"],
+  // Above a file that takes it back.
+  "etcd-s3-config-secret",
 ]);
 
 /** The arguments of a unit's server; undefined when the unit runs something else, an agent for one. */

@@ -9,10 +9,11 @@ import { parseEnvironment, parseEnvironmentFile } from "./environment";
 import { expandVariables, parseBusctlExecStart, parseShownExecStart, serverArguments } from "./exec-start";
 import type { ConfigFileFacts, EmbeddedFacts, LocalSnapshot, Tool } from "./facts";
 import type { Program } from "./program";
+import { restoreDropIn } from "./restore-places";
 import { etcdVersionOf } from "./versions";
 
 /**
- * Looks at one server, in one round trip: two where its configuration keeps data where it was not looked for. Rejects
+ * Looks at one server, in one round trip: more where configuration or data are not where they were looked for. Rejects
  * what is not embedded etcd, and what Rancher manages.
  */
 export async function inspect(program: Program, host: HostReader, cluster: Cluster): Promise<EmbeddedFacts> {
@@ -20,15 +21,15 @@ export async function inspect(program: Program, host: HostReader, cluster: Clust
     cluster: cluster.name,
     unit: cluster.unit ?? program.unit,
     configDir: cluster.configDir ?? program.configDir,
-    dataDir: cluster.dataDir,
-    snapshotDirectory: undefined,
+    ...{ configFile: undefined, dataDir: cluster.dataDir, snapshotDirectory: undefined },
   };
-  const first = await look(program, host, question);
-  const facts = isWhereLookedFor(first)
-    ? first.facts
-    : (await look(program, host, { ...question, ...placesOf(first.facts) })).facts;
-  refuseOthers(program, facts, first.managedBy);
-  return facts;
+  let seen = await look(program, host, cluster, question);
+  // The unit tells where the configuration is, and that where the data is.
+  for (let more = 2; more > 0 && !isWhereLookedFor(seen); more--) {
+    seen = await look(program, host, cluster, { ...question, ...placesOf(seen.facts) });
+  }
+  refuseOthers(program, seen.facts, seen.managedBy);
+  return seen.facts;
 }
 
 interface Look {
@@ -38,7 +39,7 @@ interface Look {
   readonly managedBy: readonly string[];
 }
 
-async function look(program: Program, host: HostReader, question: DiscoverQuestion): Promise<Look> {
+async function look(program: Program, host: HostReader, cluster: Cluster, question: DiscoverQuestion): Promise<Look> {
   const mark = `=${randomUUID()}`;
   const { stdout } = await host.query(discoverScript(program, question, mark));
   const parts = parseParts(stdout, mark);
@@ -75,14 +76,15 @@ async function look(program: Program, host: HostReader, question: DiscoverQuesti
       hint: "Agents have no etcd: list them in `agents`. Another unit's name goes in `unit`.",
     });
   }
-  const configFiles = [...parts].flatMap(([name, text]) => configFile(name, text));
-  const settings = effectiveSettings({
-    prefix: program.prefix,
-    files: configFiles,
-    args,
-    environment: variables,
-  });
-  const dataDir = question.dataDir ?? setting(settings, "data-dir") ?? program.dataDir;
+  const given = { prefix: program.prefix, args, environment: variables };
+  const configFile =
+    setting(effectiveSettings({ ...given, files: [] }), "config") ?? `${question.configDir}/config.yaml`;
+  const configFiles = [...parts]
+    .flatMap(([name, text]) => readConfigPart(name, text))
+    // What counts only during a restore is not the server's own.
+    .filter(({ path }) => path !== restoreDropIn(configFile));
+  const settings = effectiveSettings({ ...given, files: configFiles });
+  const dataDir = cluster.dataDir ?? setting(settings, "data-dir") ?? program.dataDir;
   const nodeName = setting(settings, "node-name")?.toLowerCase() ?? part("node");
   const peerUrl = part("peer");
   const address =
@@ -96,7 +98,7 @@ async function look(program: Program, host: HostReader, question: DiscoverQuesti
     ...{ version, etcdVersion: part("etcd-version") || (etcdVersionOf(version) ?? "unknown"), binary: part("binary") },
     startedAt: part("started") === "" ? undefined : Number(part("started")),
     running: part("listening") !== "",
-    ...{ args, environment, configFile: part("config"), configFiles, settings },
+    ...{ args, environment, configFile, configFiles, settings },
     environmentFiles: (show.get("EnvironmentFiles") ?? []).flatMap((line) => {
       const [, path, ignored] = /^(\/.*) \(ignore_errors=(yes|no)\)$/.exec(line) ?? [];
       return path === undefined ? [] : [`${ignored === "yes" ? "-" : ""}${path}`];
@@ -127,15 +129,16 @@ async function look(program: Program, host: HostReader, question: DiscoverQuesti
     ...{ clock: Number(clock), boot, journal: part("journal"), marker: part("marker"), lease: part("lease") },
   };
   const rancher = configFiles.map((file) => file.path).filter((path) => path.endsWith("/50-rancher.yaml"));
-  return { facts, lookedIn: lines("looked"), managedBy: [...rancher, ...lines("rancher")] };
+  return { facts, lookedIn: [part("config"), ...lines("looked")], managedBy: [...rancher, ...lines("rancher")] };
 }
 
-function placesOf({ dataDir, snapshotDirectory }: EmbeddedFacts): { dataDir: string; snapshotDirectory: string } {
-  return { dataDir, snapshotDirectory };
+function placesOf({ configFile, dataDir, snapshotDirectory }: EmbeddedFacts): Partial<DiscoverQuestion> {
+  return { configFile, dataDir, snapshotDirectory };
 }
 
 function isWhereLookedFor({ facts, lookedIn }: Look): boolean {
-  return lookedIn[0] === facts.dataDir && lookedIn[1] === facts.snapshotDirectory;
+  const { configFile, dataDir, snapshotDirectory } = facts;
+  return [configFile, dataDir, snapshotDirectory].every((path, index) => path === lookedIn[index]);
 }
 
 function refuseOthers(program: Program, facts: EmbeddedFacts, managedBy: readonly string[]): void {
@@ -167,7 +170,7 @@ function refuseOthers(program: Program, facts: EmbeddedFacts, managedBy: readonl
   );
 }
 
-function configFile(name: string, text: string): ConfigFileFacts[] {
+function readConfigPart(name: string, text: string): ConfigFileFacts[] {
   const [, mode, owner, changedAt, path] = /^file (\d+) (\S+) (\d+) (.+)$/.exec(name) ?? [];
   if (mode === undefined || owner === undefined || path === undefined) return [];
   return [{ path, mode, owner, changedAt: Number(changedAt), text }];

@@ -1,3 +1,4 @@
+import { hasCode } from "../../errors";
 import type { Host, HostReader } from "../../transport/host";
 import { type Command, sh } from "../../transport/shell";
 import { waitFor } from "../../transport/wait";
@@ -18,7 +19,8 @@ export async function awaitApi(host: HostReader, facts: KubectlFacts, deadlineMs
     `${facts.server}: the API server is ready`,
     async () => {
       const said = (await host.query(look)).stdout.trim();
-      return said === "ok" || (said.split("\n").at(-1) ?? "");
+      const last = said.split("\n").at(-1) ?? "";
+      return last === "ok" || last;
     },
     deadlineMs,
   );
@@ -33,11 +35,40 @@ export function forgetNodePasswords(facts: KubectlFacts, nodes: readonly string[
   return sh`timeout 60 ${kubectl(facts)} --namespace kube-system delete secret --ignore-not-found ${secrets}`;
 }
 
-/** Deletes the Node objects of etcd servers that the restored data remembers and that are not there any more. */
+/**
+ * Deletes the Node objects of etcd servers that the restored data remembers and that are not there any more. None, while
+ * a server that is there has no Node of its name: its Node may have another name, and with a Node goes its etcd member.
+ */
 export async function forgetStaleNodes(host: Host, facts: KubectlFacts, present: readonly string[]): Promise<void> {
-  const stale = (await etcdNodes(host, facts)).filter((node) => !present.includes(node));
-  if (stale.length === 0) return;
+  const look = async (): Promise<{ readonly stale: readonly string[]; readonly missing: readonly string[] }> => {
+    const nodes = await etcdNodes(host, facts);
+    return {
+      stale: nodes.filter((node) => !present.some((name) => isNodeOf(node, name))),
+      missing: present.filter((name) => !nodes.some((node) => isNodeOf(node, name))),
+    };
+  };
+  if ((await look()).stale.length === 0) return;
+  const isThere = async (): Promise<true | string> => {
+    const { missing } = await look();
+    return missing.length === 0 || `no Node ${missing.join(", ")}`;
+  };
+  const known = await waitFor("every server has its Node", isThere, NODES_MS).then(() => true, isUnhealthy);
+  const { stale } = await look();
+  if (!known || stale.length === 0) return;
   await host.run(sh`timeout 100 ${kubectl(facts)} delete node --ignore-not-found ${stale}`, { timeoutMs: 120_000 });
+}
+
+/** A machine that is new registers its Node seconds after its etcd is a member. */
+const NODES_MS = 30_000;
+
+function isUnhealthy(error: unknown): false {
+  if (hasCode(error, "CLUSTER_UNHEALTHY")) return false;
+  throw error;
+}
+
+/** With `with-node-id`, the name goes on with eight hex digits. */
+function isNodeOf(node: string, name: string): boolean {
+  return node === name || (node.startsWith(`${name}-`) && /^[0-9a-f]{8}$/.test(node.slice(name.length + 1)));
 }
 
 async function etcdNodes(host: HostReader, facts: KubectlFacts): Promise<readonly string[]> {

@@ -1,3 +1,4 @@
+import { readOpenAttempt } from "../../plan/journal";
 import { attemptDirectory } from "../../plan/server-directory";
 import type { EmbeddedFacts } from "./facts";
 
@@ -23,16 +24,25 @@ export function restorePlaces(cluster: string, facts: EmbeddedFacts, attempt: st
     staged: `${work}/snapshot`,
     log: `${work}/reset.log`,
     aside: asidePath(facts, attempt),
-    dropIn: `${facts.configFile}.d/zzz-etcd-backup-restore.yaml`,
+    dropIn: restoreDropIn(facts.configFile),
     resetUnit: `etcd-backup-reset-${attempt}.service`,
   };
+}
+
+export function restoreDropIn(configFile: string): string {
+  return `${configFile}.d/zzz-etcd-backup-restore.yaml`;
 }
 
 export function asidePath({ dataDir }: EmbeddedFacts, attempt: string): string {
   return `${dataDir}/server/db/etcd.before-${attempt}`;
 }
 
-/** The server on which the snapshot is restored; the others join it. One that never joined another, if there is one. */
+/**
+ * The server on which the snapshot is restored; the others join it. One that never joined another, if there is one. In
+ * an attempt that goes on it is the same, whatever has become of order and settings since.
+ */
 export function firstServer(servers: readonly EmbeddedFacts[]): EmbeddedFacts | undefined {
-  return servers.find(({ settings }) => !settings.values.has("server")) ?? servers[0];
+  const began = readOpenAttempt(servers.map(({ journal }) => journal))?.began;
+  const staged = servers.find(({ server }) => began?.has(`${server}:stage`));
+  return staged ?? servers.find(({ settings }) => !settings.values.has("server")) ?? servers[0];
 }
