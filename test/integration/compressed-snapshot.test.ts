@@ -84,6 +84,7 @@ describe.each(worlds)("with %s", (_, run) => {
     if (content !== undefined) expect(unpacked.equals(content)).toBe(true);
     expect(createHash("sha256").update(unpacked.subarray(0, -32)).digest().equals(unpacked.subarray(-32))).toBe(true);
     expect(statSync(target).mode & 0o777).toBe(0o600);
+    expect(statSync(join(scratch, "staged here")).mode & 0o777).toBe(0o700);
     expect(readdirSync(join(scratch, "staged here"))).toEqual(["snapshot"]);
   });
 
