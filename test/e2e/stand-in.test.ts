@@ -1,8 +1,11 @@
 // The stand-in for K3s and RKE2 itself, before anything of ours is trusted to it. With K3S_BIN the same holds for a real K3s.
-import { type K3sCluster } from "../lab/k3s";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { K3sCluster } from "../lab/k3s";
 import { type Lab, startLab } from "../lab/lab";
 import type { Machine } from "../lab/machine";
 import type { Finished } from "../lab/process";
+import type { S3 } from "../lab/s3";
 import { waitFor } from "../lab/wait";
 
 const RESET = /restart without --cluster-reset flag now/;
@@ -176,6 +179,97 @@ printf '\\377\\377' | dd of=/root/flipped bs=1 seek=50000 conv=notrunc 2>/dev/nu
     expect(await refused(["--cluster-reset", "--cluster-reset-restore-path=/root/none"])).toMatch(
       /snapshot path does not exist/,
     );
+  });
+});
+
+describe("one server of K3s and S3", () => {
+  let lab: Lab;
+  let k3s: K3sCluster;
+  let s3: S3;
+  let s1: Machine, n1: Machine;
+  const db = "/var/lib/rancher/k3s/server/db";
+
+  beforeAll(async () => {
+    lab = await startLab({ machines: ["s1", "n1"] });
+    [s1, n1] = [lab.machine("s1"), lab.machine("n1")];
+    s3 = await lab.startS3();
+    await s3.createBucket("backups");
+    k3s = await lab.startK3s({ servers: ["s1"], token: "labtoken1", extraConfig: s3Config() });
+  });
+  afterAll(() => lab.down());
+
+  const s3Config = (): Readonly<Record<string, unknown>> => ({
+    ...{ "etcd-s3": true, "etcd-s3-endpoint": s3.endpoint, "etcd-s3-bucket": "backups", "etcd-s3-folder": "demo" },
+    ...{ "etcd-s3-access-key": s3.accessKeyId, "etcd-s3-secret-key": s3.secretAccessKey, "etcd-s3-region": s3.region },
+    "etcd-s3-endpoint-ca": Buffer.from(s3.caPem ?? "").toString("base64"),
+  });
+  const reset = async (...words: readonly string[]): Promise<Finished> => {
+    await s1.tryExec("systemctl stop k3s; sleep 1.1");
+    return k3s.run(s1, ["server", "--cluster-reset", ...words]);
+  };
+
+  test("a save says it twice, and the object carries whose it is", async () => {
+    await k3s.putKeys(s1, { "canary/1": "a" });
+    const { stderr, code } = await k3s.run(s1, ["etcd-snapshot", "save", "--name", "both", "--etcd-snapshot-compress"]);
+    expect(code).toBe(0);
+    expect(stderr.match(/Snapshot both-s1-\d+\.zip saved\./g)).toHaveLength(2);
+    const [name = ""] = readdirSync(join(s3.dir, "backups/demo")).filter((file) => file.startsWith("both"));
+    expect(name).toMatch(/^both-s1-\d+\.zip$/);
+    await k3s.putKeys(s1, { "after/1": "b" });
+  });
+
+  test("a path is looked up in S3 as long as the configuration says so, and a server's own files need --etcd-s3=false", async () => {
+    const [local = ""] = (await s1.exec(`ls ${db}/snapshots`)).split("\n");
+    const hijacked = await reset(`--cluster-reset-restore-path=${db}/snapshots/${local}`);
+    expect(hijacked).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/failed to download snapshot from S3/) as string,
+    });
+    const fromS3 = await reset(`--cluster-reset-restore-path=${local}`);
+    expect(fromS3.stderr).toMatch(RESET);
+    await s1.exec("systemctl start k3s");
+    expect(await k3s.keys(s1, "after/")).toEqual([]);
+
+    await k3s.putKeys(s1, { "after/2": "c" });
+    const own = await reset("--etcd-s3=false", `--cluster-reset-restore-path=${db}/snapshots/${local}`);
+    expect(own.code).toBe(0);
+    expect(await s1.exec("ls /var/lib/rancher/k3s/server")).toContain(local.replace(".zip", ""));
+    await s1.exec("systemctl start k3s");
+    expect(await k3s.keys(s1, "canary/")).toEqual(["canary/1"]);
+    expect(await k3s.keys(s1, "after/")).toEqual([]);
+  });
+
+  test("an upload that fails after a good look at the bucket: exit 0 and one line", async () => {
+    await s1.exec("mkdir -p /run/stand-in-faults && echo 'Access Denied.' >/run/stand-in-faults/upload-fails");
+    const { stderr, code } = await k3s.run(s1, ["etcd-snapshot", "save", "--name", "half"]);
+    expect(code).toBe(0);
+    expect(stderr.match(/saved\./g)).toHaveLength(1);
+    const files = await k3s.kubectl(s1, ["get", "etcdsnapshotfile", "-o", "json"]);
+    expect(files).toContain("Access Denied.");
+    await s1.exec("rm /run/stand-in-faults/upload-fails");
+  });
+
+  test("a new machine under another name takes the cluster over with nothing but a snapshot and the token", async () => {
+    const [name = ""] = readdirSync(join(s3.dir, "backups/demo")).filter((file) => file.startsWith("both"));
+    await s1.powerOff();
+    await k3s.addServer(n1, { start: false, join: "none" });
+    k3s.forget(s1);
+    const path = `--cluster-reset-restore-path=${name}`;
+    await n1.exec("sed -i '/^token/d' /etc/rancher/k3s/config.yaml");
+    const without = await k3s.run(n1, ["server", "--cluster-reset", path]);
+    expect(without).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/please pass --token to complete/) as string,
+    });
+    expect((await k3s.run(n1, ["server", "--cluster-reset", "--token=labtoken1", path])).code).toBe(0);
+    await n1.exec("systemctl start k3s");
+    await k3s.healthy();
+    expect(await k3s.keys(n1, "canary/")).toEqual(["canary/1"]);
+    expect(await k3s.kubectl(n1, ["get", "nodes", "-o", "name"])).toBe("node/n1\nnode/s1\n");
+    await n1.powerOff();
+    await n1.boot();
+    await k3s.healthy();
+    expect((await k3s.members()).map(({ peerURLs }) => peerURLs)).toEqual([[`https://${n1.address}:2380`]]);
   });
 });
 
