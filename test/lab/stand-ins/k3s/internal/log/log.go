@@ -10,10 +10,17 @@ import (
 	"time"
 )
 
-// Output is where the lines go.
-var Output io.Writer = os.Stderr
+var (
+	mutex  sync.Mutex
+	output io.Writer = os.Stderr
+)
 
-var mutex sync.Mutex
+// SetOutput says where the lines go from now on.
+func SetOutput(to io.Writer) {
+	mutex.Lock()
+	defer mutex.Unlock()
+	output = to
+}
 
 func Infof(format string, values ...any)  { write("info", format, values) }
 func Warnf(format string, values ...any)  { write("warning", format, values) }
@@ -29,7 +36,7 @@ func write(level, format string, values []any) {
 	message := fmt.Sprintf(format, values...)
 	mutex.Lock()
 	defer mutex.Unlock()
-	fmt.Fprintf(Output, "time=%q level=%s msg=%s\n", time.Now().UTC().Format(time.RFC3339), level, quoted(message))
+	fmt.Fprintf(output, "time=%q level=%s msg=%s\n", time.Now().UTC().Format(time.RFC3339), level, quoted(message))
 }
 
 // quoted leaves a single plain word as it is, as in `msg=start`.

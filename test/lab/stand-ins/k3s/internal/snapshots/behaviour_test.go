@@ -296,3 +296,25 @@ func TestObjectsOfFilesAndOfNodesThatAreGoneGoToo(t *testing.T) {
 		t.Error(have.stdout)
 	}
 }
+
+func TestScheduledRoundsKeepSoManyHereAndSoManyInS3(t *testing.T) {
+	s, s3 := withS3(t)
+	options, err := config.Parse(s.p, "server", []string{"--node-name=s1", "--etcd-snapshot-retention=1", "--etcd-s3-retention=2"}, nil)
+	must(t, err)
+	*s.options = *options
+	must(t, s.manager.StartSchedule(t.Context()))
+	kept := func() (here, there int) {
+		files, _ := os.ReadDir(filepath.Join(s.dataDir, "server/db/snapshots"))
+		for range s3.ListObjects(t.Context(), "backups", minio.ListObjectsOptions{Prefix: "cl-a/", Recursive: true}) {
+			there++
+		}
+		return len(files), there
+	}
+	for round := 1; round <= 3; round++ {
+		must(t, syscall.Kill(os.Getpid(), syscall.SIGUSR1))
+		time.Sleep(1500 * time.Millisecond)
+		if here, there := kept(); here != 1 || there != min(round, 2) {
+			t.Errorf("round %d: %d here, %d in S3", round, here, there)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func startServer(t *testing.T, configure ...func(*server)) *server {
 	t.Helper()
 	s := &server{p: personality.Of("k3s"), serverLog: &bytes.Buffer{}, s3: "127.0.0.1:7070"}
 	s.p.Version = "v1.35.4+k3s1"
-	log.Output = s.serverLog
+	log.SetOutput(s.serverLog)
 	fault.Folder = t.TempDir()
 	// As long as /var/lib/rancher/k3s, so that tables have the recorded widths.
 	s.dataDir = fmt.Sprintf("/tmp/stand-in-%06d", time.Now().UnixNano()%1000000)

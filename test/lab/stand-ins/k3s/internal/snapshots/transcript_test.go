@@ -124,7 +124,7 @@ func (s *server) run(command string) step {
 func (s *server) runAll(command string) step {
 	words := strings.Fields(command)
 	var stdout, stderr, lines bytes.Buffer
-	log.Output = &lines
+	log.SetOutput(&lines)
 	realOut, realErr := os.Stdout, os.Stderr
 	outEnd := captured(&stdout, &os.Stdout)
 	errEnd := captured(&stderr, &os.Stderr)
@@ -137,7 +137,8 @@ func (s *server) runAll(command string) step {
 	}
 	outEnd()
 	errEnd()
-	os.Stdout, os.Stderr, log.Output = realOut, realErr, s.serverLog
+	os.Stdout, os.Stderr = realOut, realErr
+	log.SetOutput(s.serverLog)
 	return step{command, strings.TrimSuffix(stdout.String(), "\n"), strings.TrimSuffix(stderr.String()+lines.String(), "\n"), fmt.Sprint(exit)}
 }
 
