@@ -9,6 +9,8 @@ import { type Command, redact, sh } from "../transport/shell";
 import { waitFor } from "../transport/wait";
 import type { Call } from "./call";
 
+type AskedMembers = Pick<Members, "look" | "use">;
+
 /** A server that has to be changed and restarted. */
 export interface DueRestart {
   readonly facts: ServerFacts;
@@ -26,9 +28,12 @@ export interface RollingRestart {
   readonly lock: Lock;
   /** What may stand in a log and must not be shown. */
   readonly secrets: readonly string[];
-  readonly members?: Members;
+  /** @default the cluster's own */
+  readonly members?: AskedMembers;
   /** How long one server may take to come back. @default 5 minutes */
   readonly patienceMs?: number;
+  /** How long the others may take to be healthy. @default 30 seconds */
+  readonly settleMs?: number;
 }
 
 /**
@@ -54,7 +59,7 @@ export async function restartInTurn(roll: RollingRestart, call: Call): Promise<v
   }
 }
 
-async function leaderLast(due: readonly DueRestart[], members: Members): Promise<readonly DueRestart[]> {
+async function leaderLast(due: readonly DueRestart[], members: AskedMembers): Promise<readonly DueRestart[]> {
   const looks = due.length > 1 ? await members.look() : new Map<string, undefined>();
   const leads = ({ facts }: DueRestart): boolean => {
     const look = looks.get(facts.server);
@@ -66,7 +71,7 @@ async function leaderLast(due: readonly DueRestart[], members: Members): Promise
 const SETTLE_MS = 30_000;
 
 /** The others have to carry the cluster while this server is away. */
-async function refuseUnhealthy(roll: RollingRestart, members: Members, facts: ServerFacts): Promise<void> {
+async function refuseUnhealthy(roll: RollingRestart, members: AskedMembers, facts: ServerFacts): Promise<void> {
   const others = roll.servers.filter(({ server }) => server !== facts.server);
   if (others.length === 0) return;
   try {
@@ -84,7 +89,7 @@ async function refuseUnhealthy(roll: RollingRestart, members: Members, facts: Se
           `etcd lists ${voters} voters, and only ${others.length} others are known here`
         );
       },
-      SETTLE_MS,
+      roll.settleMs ?? SETTLE_MS,
     );
   } catch (error) {
     if (!hasCode(error, "CLUSTER_UNHEALTHY")) throw error;
@@ -101,7 +106,7 @@ function sickness(server: string, look: MemberLook | undefined): string[] {
   return look.leaderId === "0" ? [`the member of ${server} knows no leader`] : [];
 }
 
-async function countVoters(members: Members, [first]: readonly ServerFacts[]): Promise<number> {
+async function countVoters(members: AskedMembers, [first]: readonly ServerFacts[]): Promise<number> {
   if (first === undefined) return 1;
   const listed = await members.use(first, (member) => member.members());
   return listed.filter(({ isLearner }) => !isLearner).length;
@@ -109,7 +114,12 @@ async function countVoters(members: Members, [first]: readonly ServerFacts[]): P
 
 const PATIENCE_MS = 5 * 60_000;
 
-async function restartOne(roll: RollingRestart, members: Members, facts: ServerFacts, change: Command): Promise<void> {
+async function restartOne(
+  roll: RollingRestart,
+  members: AskedMembers,
+  facts: ServerFacts,
+  change: Command,
+): Promise<void> {
   const host = roll.hosts.get(facts.server);
   if (host === undefined) throw new Error(`no connection to ${facts.server}`);
   const guarded = roll.lock.guard(host);
@@ -168,7 +178,7 @@ const TRIES = 5;
 
 async function waitForReturn(
   host: ConnectedHost,
-  members: Members,
+  members: AskedMembers,
   facts: ServerFacts,
   startedBefore: string,
   deadlineMs: number,
