@@ -1,6 +1,7 @@
 import { distributionOf } from "../distributions";
 import type { BackupsLook, ServerFacts } from "../distributions/distribution";
 import { BackupError } from "../errors";
+import { allInParallel } from "../in-parallel";
 import type { BackupSettings, Cluster, S3Settings } from "../model";
 import { readOpenAttempt } from "../plan/journal";
 import { type Lock, takeLock } from "../plan/lock";
@@ -208,7 +209,8 @@ function refuseDuringRestore(looks: readonly Look[]): void {
 /** What would make the backups fail later makes the configuration fail now, and nothing has been changed. */
 async function refuseUnable(cluster: Cluster, settings: BackupSettings, looks: readonly Look[]): Promise<void> {
   const { backups } = distributionOf(cluster);
-  const findings = (await Promise.all(looks.map((look) => backups.unable(look.host, cluster, settings, look)))).flat();
+  const found = await allInParallel(looks, (look) => backups.unable(look.host, cluster, settings, look));
+  const findings = found.flat();
   const [first] = findings;
   if (first !== undefined) {
     throw new BackupError(first.code, findings.map((finding) => finding.text).join("\n"), {
@@ -227,17 +229,15 @@ async function refuseUnableStore(cluster: Cluster, s3: S3Settings, looks: readon
     return;
   }
   const { profile, ...own } = s3;
-  await Promise.all(
-    hosts.map(async (host) => {
-      if ((await readServerRole(host)) === undefined) {
-        throw new BackupError("STORE_DENIED", "there are no S3 keys for its scheduled backups, and it has no role", {
-          host: host.name,
-          hint: "Give s3.accessKeyId and s3.secretAccessKey, or a role (instance profile) to the server. Nothing was changed on any server.",
-        });
-      }
-      await openStore(own, cluster.name, host).list();
-    }),
-  );
+  await allInParallel(hosts, async (host) => {
+    if ((await readServerRole(host)) === undefined) {
+      throw new BackupError("STORE_DENIED", "there are no S3 keys for its scheduled backups, and it has no role", {
+        host: host.name,
+        hint: "Give s3.accessKeyId and s3.secretAccessKey, or a role (instance profile) to the server. Nothing was changed on any server.",
+      });
+    }
+    await openStore(own, cluster.name, host).list();
+  });
 }
 
 function refuseLeftover(looks: readonly Look[]): void {

@@ -2,7 +2,7 @@ import type { Cluster } from "../model";
 import type { OpenAttempt } from "../plan/journal";
 import type { Call } from "./call";
 import { findSnapshot } from "./find-snapshot";
-import { inParallel } from "./in-parallel";
+import { inParallel } from "../in-parallel";
 import { lookAtCluster } from "./look-at-cluster";
 import { describePlan, nameAttempt, planRestore } from "./plan-restore";
 import { reachServer } from "./reach";

@@ -1,7 +1,7 @@
 import { BackupError } from "../errors";
 import type { Cluster, Server } from "../model";
 import { type ConnectedHost, connect, mergeConnection } from "../transport/connect";
-import { inParallel } from "./in-parallel";
+import { inParallel } from "../in-parallel";
 
 /** Servers by name, connected. */
 export type ReachedHosts = ReadonlyMap<string, ConnectedHost>;

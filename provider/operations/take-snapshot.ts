@@ -10,7 +10,7 @@ import { openStore } from "../stores/open-store";
 import type { SnapshotStore } from "../stores/store";
 import type { ConnectedHost } from "../transport/connect";
 import type { Call } from "./call";
-import { inParallel } from "./in-parallel";
+import { inParallel } from "../in-parallel";
 import { reachAll, type ReachedHosts, reachServer } from "./reach";
 import { sendSnapshot } from "./send-snapshot";
 import { rememberTaken } from "./taken-here";

@@ -1,6 +1,6 @@
 import { distributionOf } from "../distributions";
 import type { Cluster } from "../model";
-import { inParallel } from "./in-parallel";
+import { inParallel } from "../in-parallel";
 import type { ClusterLook } from "./look-at-cluster";
 import { reachServer } from "./reach";
 

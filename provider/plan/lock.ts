@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { BackupError, CommandError } from "../errors";
+import { inParallel } from "../in-parallel";
 import type { Host } from "../transport/host";
 import { type Command, rawScript, sh, titled } from "../transport/shell";
 import { describeHolder, isDead, thisProcess } from "./holder";
@@ -31,13 +32,13 @@ export async function takeLock(cluster: string, operation: string, hosts: Hosts)
   const release = async (): Promise<void> => {
     clearInterval(heartbeat);
     // A server that has gone keeps its lease until it ends by itself; nobody waits for that.
-    await inTime(Promise.allSettled(taken.map((host) => host.run(releaseScript(directory, token)))));
+    await inTime(inParallel(taken, (host) => host.run(releaseScript(directory, token))));
     leaveQueue();
   };
   const heartbeat = setInterval(
     () => {
       // A beat that fails is not lost: the next one, or the check in the next change, finds out.
-      for (const host of taken) host.run(renewScript(directory, token)).catch(() => undefined);
+      void inParallel(taken, (host) => host.run(renewScript(directory, token)));
     },
     (LEASE_SECONDS / 4) * 1000,
   );

@@ -17,3 +17,12 @@ export async function inParallel<T, R>(
   await Promise.all(Array.from({ length: Math.min(16, items.length) }, worker));
   return results;
 }
+
+/** The same; rejects with the first failure in the order of the items, when all have ended. */
+export async function allInParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results = await inParallel(items, work);
+  return results.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
+}
