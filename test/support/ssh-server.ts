@@ -10,6 +10,8 @@ import {
   utils,
 } from "ssh2";
 import { publicKeyOf } from "../../provider/transport/known-hosts";
+import type { Gauge } from "./gauge";
+import { type AnswerScript, answerScript } from "./script-channel";
 
 export interface SshServerOptions {
   /** Users' public keys that are let in. */
@@ -32,6 +34,11 @@ export interface SshServerOptions {
   readonly port?: number;
   /** Waits this long before it says anything. */
   readonly bannerDelayMs?: number;
+  /** Answers scripts instead of running what it is asked to. */
+  readonly answer?: AnswerScript;
+  /** Counts connections that are being made, and commands that run: several servers may share them. */
+  readonly logins?: Gauge;
+  readonly running?: Gauge;
 }
 
 /** An SSH server in this process that really runs what it is asked to, and remembers it. */
@@ -47,6 +54,8 @@ export interface TestSshServer {
   readonly hostKeyAlgorithms: readonly string[];
   /** Cuts every connection, as a server does that loses power. */
   cut(): void;
+  /** Takes no new connections from now on. */
+  close(): void;
   stop(): Promise<void>;
 }
 
@@ -70,9 +79,13 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Te
   const hostKeyAlgorithms: string[] = [];
   const sockets = new Set<Socket>();
   let dials = 0;
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
   const ssh = new Server({ hostKeys: [...hostKeys] }, (client) => {
     client.on("handshake", (negotiated) => hostKeyAlgorithms.push(negotiated.serverHostKey));
-    serve(client, options, commands);
+    countLogin(client, options.logins);
+    serve(client, options, commands, cut);
   });
 
   const tcp = createServer((socket) => {
@@ -94,12 +107,11 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Te
     commands,
     dials: () => dials,
     hostKeyAlgorithms,
-    cut: () => {
-      for (const socket of sockets) socket.destroy();
-    },
+    cut,
+    close: () => void tcp.close(),
     stop: async () => {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => tcp.close(resolve));
+      cut();
+      if (tcp.listening) await new Promise((resolve) => tcp.close(resolve));
     },
   };
 }
@@ -117,7 +129,19 @@ function parsed(key: string): ParsedKey {
   return first as ParsedKey;
 }
 
-function serve(client: Connection, options: SshServerOptions, commands: string[]): void {
+function countLogin(client: Connection, logins: Gauge | undefined): void {
+  if (logins === undefined) return;
+  let counted = true;
+  logins.enter();
+  const leave = (): void => {
+    if (counted) logins.leave();
+    counted = false;
+  };
+  client.once("ready", leave);
+  client.once("close", leave);
+}
+
+function serve(client: Connection, options: SshServerOptions, commands: string[], cut: () => void): void {
   let sessions = 0;
   client.on("error", () => undefined);
   client.on("authentication", (context) => authenticate(context, options));
@@ -128,7 +152,7 @@ function serve(client: Connection, options: SshServerOptions, commands: string[]
     session.once("close", () => {
       sessions -= 1;
     });
-    serveSession(session, options, commands);
+    serveSession(session, options, commands, cut);
   });
   // Without a listener ssh2 answers as sshd does: administratively prohibited.
   if (options.allowTcpForwarding === false) return;
@@ -172,7 +196,7 @@ function methodsOf(options: SshServerOptions): ("publickey" | "password" | "keyb
   return ["publickey", options.keyboardInteractive === true ? "keyboard-interactive" : "password"];
 }
 
-function serveSession(session: Session, options: SshServerOptions, commands: string[]): void {
+function serveSession(session: Session, options: SshServerOptions, commands: string[], cut: () => void): void {
   let pty = false;
   session.on("pty", (accept) => {
     pty = true;
@@ -180,7 +204,11 @@ function serveSession(session: Session, options: SshServerOptions, commands: str
   });
   session.on("exec", (accept, _reject, info) => {
     commands.push(info.command);
-    runCommand(accept(), info.command, pty, options);
+    const channel = accept();
+    options.running?.enter();
+    channel.once("close", () => options.running?.leave());
+    if (options.answer === undefined) runCommand(channel, info.command, pty, options);
+    else answerScript(channel, info.command, options.answer, cut);
   });
 }
 
