@@ -2,12 +2,14 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { readEquipment } from "./equipment";
+import { noticeOf, titleOf } from "./k3s-title";
 import { type Lab, openLab, startLab } from "./lab";
+import { type LabDistribution, readDistribution } from "./lab-distribution";
 import { isStaying } from "./lab-record";
 import { removeDeadLabs, removeLab } from "./remove-lab";
 
-const usage = `usage: npm run lab -- up | status | ssh <machine> [command] | down
-  up      boots three machines with etcd (TLS) and S3, and leaves them running
+const usage = `usage: npm run lab -- up [--distribution etcd|k3s|rke2] | status | ssh <machine> [command] | down
+  up      boots three machines with etcd (TLS), K3s or RKE2, and S3, and leaves them running
   status  what runs, and how to reach it
   ssh     a shell on a machine
   down    ends and removes all labs that were left running, and what killed runs left`;
@@ -23,7 +25,7 @@ void main(process.argv.slice(2)).then(
 async function main([verb = "", ...words]: readonly string[]): Promise<number> {
   switch (verb) {
     case "up":
-      return up();
+      return up(readDistribution(words));
     case "status":
       return status();
     case "ssh":
@@ -40,20 +42,18 @@ async function main([verb = "", ...words]: readonly string[]): Promise<number> {
   }
 }
 
-async function up(): Promise<number> {
+async function up(distribution: LabDistribution): Promise<number> {
   const running = labsThatStay();
   if (running.length > 0) throw new Error("a lab is up already: `npm run lab -- status`, `npm run lab -- down`");
   const started = Date.now();
   const lab = await startLab();
   try {
-    const etcd = await lab.startEtcd();
     const s3 = await lab.startS3();
     await s3.createBucket("backups");
+    const lines = await startCluster(lab, distribution);
     lab.stay();
     describe(lab);
-    console.log(
-      `etcd      ${etcd.version}, ${etcd.endpoints.join(" ")}, certificates in /etc/etcd/pki on the machines`,
-    );
+    for (const line of lines) console.log(line);
     console.log(`S3        endpoint ${s3.endpoint} (TLS), region ${s3.region}, bucket backups`);
     console.log(`          key ${s3.accessKeyId}, secret ${s3.secretAccessKey}`);
     console.log(`authority ${lab.authority.caPath}`);
@@ -63,6 +63,24 @@ async function up(): Promise<number> {
     await lab.down();
     throw error;
   }
+}
+
+/** Returns what to say of it. */
+async function startCluster(lab: Lab, distribution: LabDistribution): Promise<readonly string[]> {
+  if (distribution === "etcd") {
+    const { version, endpoints } = await lab.startEtcd();
+    return [`etcd      ${version}, ${endpoints.join(" ")}, certificates in /etc/etcd/pki on the machines`];
+  }
+  const cluster = await lab.startK3s({ distribution });
+  const kubectl = {
+    k3s: "k3s kubectl get nodes",
+    rke2: `${cluster.dataDir}/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml get nodes`,
+  }[distribution];
+  const notice = noticeOf(cluster);
+  return [
+    `${distribution.padEnd(9)} ${await titleOf(cluster)}; on the machines: ${kubectl}`,
+    ...(notice === undefined ? [] : [`          ${notice}`]),
+  ];
 }
 
 function status(): number {

@@ -1,9 +1,11 @@
 import { Config } from "@pulumi/pulumi";
-import { BackupConfig, etcd, Snapshot, SnapshotRestore } from "pulumi-etcd-backup";
+import { BackupConfig, etcd, k3s, rke2, Snapshot, SnapshotRestore } from "pulumi-etcd-backup";
 
 const config = new Config();
 
-const cluster = etcd({
+const distributions = { etcd, k3s, rke2 };
+
+const cluster = distributions[config.require<keyof typeof distributions>("distribution")]({
   name: "demo",
   connection: { privateKey: config.requireSecret("sshKey"), knownHosts: config.require("knownHosts") },
   servers: config
