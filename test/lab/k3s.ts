@@ -109,7 +109,7 @@ export async function startK3s(lab: LabParts, options: K3sOptions = {}): Promise
   const kubectl =
     distribution === "k3s" ? "k3s kubectl" : `${dataDir}/bin/kubectl --kubeconfig ${names.configDir}/rke2.yaml`;
   const cluster: K3sCluster = {
-    ...{ distribution, token, dataDir, isStandIn: realBinary() === undefined },
+    ...{ distribution, token, dataDir, isStandIn: realBinary(distribution) === undefined },
     get servers() {
       return servers;
     },
@@ -145,9 +145,9 @@ export async function startK3s(lab: LabParts, options: K3sOptions = {}): Promise
   return cluster;
 }
 
-/** The real binary of K3s, where there is one. */
-function realBinary(): string | undefined {
-  return process.env["K3S_BIN"];
+/** The real binary, where there is one: of K3s only. */
+function realBinary(distribution: K3sDistribution): string | undefined {
+  return distribution === "k3s" ? process.env["K3S_BIN"] : undefined;
 }
 
 function install(
@@ -158,7 +158,7 @@ function install(
   settings: Readonly<Record<string, string | boolean>>,
 ): void {
   const names = k3sNames[distribution];
-  const real = distribution === "k3s" ? realBinary() : undefined;
+  const real = realBinary(distribution);
   const put = (path: string, content: string, mode: number): void => {
     const target = join(machine.root, path);
     mkdirSync(dirname(target), { recursive: true });
