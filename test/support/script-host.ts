@@ -30,7 +30,8 @@ export function scriptHost(name = "s1", shell: readonly [string, ...string[]] = 
   const execute = ({ text }: Command, { stdin = "" }: CommandOptions = {}): Promise<CommandResult> => {
     const moved = places.reduce((all, [there, here]) => all.replaceAll(there, here), text);
     const [program, ...words] = shell;
-    const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, LC_ALL: "C", ROOT: root };
+    // Without a HOME of its own, bash would read what this user has it begin with.
+    const env = { PATH: `${bin}:${process.env["PATH"] ?? ""}`, LC_ALL: "C", ROOT: root, HOME: root };
     const child = spawn(program, [...words, "-c", moved], { env, stdio: ["pipe", "pipe", "pipe"] });
     let [stdout, stderr] = ["", ""];
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));

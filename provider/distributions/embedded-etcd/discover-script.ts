@@ -65,7 +65,9 @@ part member; cat "$db/etcd/name" 2>/dev/null
 part peer; sed -n 's/^initial-advertise-peer-urls: *//p' "$db/etcd/config" 2>/dev/null
 part node-password; [ ! -s /etc/rancher/node/password ] || echo yes
 part node; hostname | tr 'A-Z' 'a-z'
-part address; ip -o -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([^ ]*\).*/\1/p'
+address=$(ip -o -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([^ ]*\).*/\1/p')
+# Without a default route, whichever there is.
+part address; printf '%s\n' "\${address:-$(hostname -I 2>/dev/null | cut -d ' ' -f 1)}"
 # Which token, never the token: printf is the shell's own.
 part token
 if [ -s "$data/server/token" ]; then
