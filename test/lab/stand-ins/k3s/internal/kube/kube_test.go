@@ -112,7 +112,7 @@ func TestDeletingANodeRemovesTheMemberThatItNames(t *testing.T) {
 }
 
 func TestWithANamespaceGoesWhatLiesInIt(t *testing.T) {
-	c := newCluster(t)
+	c := startCluster(t)
 	c.expect(t, "namespace/shop created\nexit 0", "create", "namespace", "shop")
 	c.expect(t, "configmap/hours created\nexit 0", "create", "configmap", "hours", "-n", "shop")
 	c.expect(t, "configmap/hours created\nexit 0", "create", "configmap", "hours", "-n", "default")
