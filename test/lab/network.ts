@@ -16,7 +16,7 @@ export interface Network {
 export async function createNetwork(labId: string, labDirectory: string): Promise<Network> {
   const prefix = reserve(labDirectory);
   const network = { prefix, bridge: bridgeName(labId), gateway: `${prefix}.1` };
-  await run("ip", ["link", "add", "name", network.bridge, "type", "bridge"]);
+  await run("ip", ["link", "add", "name", network.bridge, "address", hardwareAddress(prefix), "type", "bridge"]);
   await run("ip", ["address", "add", `${network.gateway}/24`, "dev", network.bridge]);
   await run("ip", ["link", "set", "dev", network.bridge, "up"]);
   return network;
@@ -31,6 +31,12 @@ export async function removeNetwork(labId: string, labDirectory: string): Promis
     await run("ip", ["link", "delete", bridge]);
   }
   for (const { path, owner } of reservations()) if (owner === labDirectory) rmSync(path, { force: true });
+}
+
+/** Left alone, a bridge takes another whenever a machine comes or goes, and for half a minute the others do not find it. */
+function hardwareAddress(prefix: string): string {
+  const octets = prefix.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
+  return ["02", "00", ...octets, "01"].join(":");
 }
 
 function bridgeName(labId: string): string {
