@@ -180,8 +180,8 @@ export interface RestoreStagesRequest {
   readonly bumpRevision: boolean;
   /** The highest revision that any client can have seen, as far as anybody knows; 0 when nobody does. */
   readonly highestRevision: number;
-  /** How long a wait for the cluster may last now. */
-  readonly patienceMs: () => number;
+  /** How long a wait may last now, and no longer than `most`. @default what a healthy cluster needs to answer */
+  readonly patienceMs: (most?: number) => number;
   /** Told what the proven members look like. */
   readonly proven: (members: EqualMembers) => void;
 }

@@ -47,7 +47,7 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
       await snapshot.fetch(host, path);
     },
     // A deadline that is over still leaves the moment that a healthy cluster needs.
-    patienceMs: () => Math.min(PATIENCE_MS, Math.max(10_000, deadline - Date.now())),
+    patienceMs: (most = PATIENCE_MS) => Math.min(most, Math.max(10_000, deadline - Date.now())),
     proven: (members: EqualMembers): void => {
       proven = members;
     },

@@ -92,7 +92,7 @@ export function restoreStages(servers: readonly EmbeddedFacts[], request: Restor
     ),
     [
       step(first, "reset", `restore with ${first.program.name} server --cluster-reset`, (places) => ({
-        run: (host) => runReset(host, first, places, token, Math.max(request.patienceMs(), 10 * MINUTES)),
+        run: (host) => runReset(host, first, places, token, request.patienceMs(30 * MINUTES)),
         undo: change(endReset(first, places), 5 * MINUTES),
       })),
     ],
