@@ -3,8 +3,8 @@ import { dirname, join } from "node:path";
 import type { EtcdFacts } from "../../../../provider/distributions/etcd/facts";
 import { removePrepared, swapBack, swapData } from "../../../../provider/distributions/etcd/restore-data";
 import { restorePlaces } from "../../../../provider/distributions/etcd/restore-places";
-import { type Command, rawScript, script } from "../../../../provider/transport/shell";
 import { etcdFacts } from "../../../support/etcd-facts";
+import { type CutOff, everyPoint as cutOffEverywhere } from "../../../support/power-loss";
 import { type ScriptHost, scriptHost } from "../../../support/script-host";
 
 interface Layout {
@@ -188,31 +188,7 @@ async function completed(layout: Layout): Promise<Readonly<Record<string, string
   return tree();
 }
 
-/** Lays the directories anew for every call with which a script changes anything, and cuts it off before and after that call. */
-async function everyPoint(
-  layout: Layout,
-  work: (laid: Laid, cut: (command: Command) => Promise<void>) => Promise<void>,
-): Promise<number> {
-  for (let n = 1; ; n++) {
-    let survived = false;
-    for (const when of ["before", "after"]) {
-      await work(lay(layout), async (command) => {
-        survived = await host.run(script(rawScript(powerLoss(when, n)), command)).then(
-          () => true,
-          () => false,
-        );
-      });
-    }
-    if (survived) return n;
-  }
-}
-
-/** Ends the script at once, before or after the `n`th of its changes. */
-function powerLoss(when: string, n: number): string {
-  const calls = ["mv", "mkdir", "rmdir", "rm", "sync"].map(
-    (call) => `${call}() { lose before; command ${call} "$@"; code=$?; lose after; return $code; }`,
-  );
-  return `changes=0
-lose() { [ "$1" != ${when} ] || { changes=$((changes + 1)); [ $changes -ne ${n} ] || kill -KILL $$; }; }
-${calls.join("\n")}`;
+/** Lays the directories anew for every point at which a script is cut off. */
+async function everyPoint(layout: Layout, work: (laid: Laid, cut: CutOff) => Promise<void>): Promise<number> {
+  return cutOffEverywhere(host, (cut) => work(lay(layout), cut));
 }
