@@ -84,6 +84,8 @@ export interface ScheduledBackups<Facts extends ServerFacts = ServerFacts> {
   saveNow(cluster: Cluster, look: BackupsLook<Facts>): Command;
   /** Takes our files away again. Snapshots, status and journal stay. */
   remove(cluster: Cluster, facts: Facts): Command;
+  /** What a server's files still name, and what is taken away once for all when the last server does without it: with these settings, or with none. */
+  removeOnce?(facts: Facts, settings?: BackupSettings): Command | undefined;
 }
 
 /** How a server is made to run what its files say. */

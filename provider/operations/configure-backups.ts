@@ -59,6 +59,7 @@ export async function configureBackups(cluster: Cluster, settings: BackupSetting
     await once(cluster, settings, due, lock);
     await restartDue(cluster, settings, looks, due, lock, call);
     await putRight(cluster, settings, due, lock, call);
+    await removeOnce(cluster, due, lock, settings);
     const after = await onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
     // What overrides our files shows only once they are there.
     const left = after.filter((look) => look.drift.length > 0);
@@ -101,10 +102,12 @@ export async function removeBackups(
       if (own !== undefined && !isDue(own.facts)) await lock.guard(host).run(backups.remove(cluster, own.facts));
     });
     const due = seen.flatMap(({ facts }) => (isDue(facts) ? [{ facts, change: backups.remove(cluster, facts) }] : []));
-    if (backups.restarts === undefined || due.length === 0) return;
-    const servers = seen.map(({ facts }) => facts);
-    const secrets = secretsOf(cluster);
-    await restartInTurn({ cluster, restarts: backups.restarts, servers, hosts, due, lock, secrets }, call);
+    if (backups.restarts !== undefined && due.length > 0) {
+      const servers = seen.map(({ facts }) => facts);
+      const secrets = secretsOf(cluster);
+      await restartInTurn({ cluster, restarts: backups.restarts, servers, hosts, due, lock, secrets }, call);
+    }
+    await removeOnce(cluster, seen, lock);
   } finally {
     await lock.release();
   }
@@ -133,6 +136,22 @@ async function once(cluster: Cluster, settings: BackupSettings, due: readonly Lo
     const command = backups.once?.(cluster, settings, look);
     if (command === undefined) continue;
     await lock.guard(look.host).run(command, { timeoutMs: 90_000 });
+    return;
+  }
+}
+
+/** What no server needs any more, through the first that named it. */
+async function removeOnce(
+  cluster: Cluster,
+  seen: readonly SeenServer[],
+  lock: Lock,
+  settings?: BackupSettings,
+): Promise<void> {
+  const { backups } = distributionOf(cluster);
+  for (const { host, facts } of seen) {
+    const command = backups.removeOnce?.(facts, settings);
+    if (command === undefined) continue;
+    await lock.guard(host).run(command, { timeoutMs: 90_000 });
     return;
   }
 }

@@ -1,5 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { distributionOf } from "../../provider/distributions";
+import { reachServer } from "../../provider/operations/reach";
 import { closeConnections } from "../../provider/transport/connect";
 import type { Machine } from "../lab/machine";
 import { waitFor } from "../lab/wait";
@@ -89,6 +91,24 @@ printf 'etcd-snapshot-retention: 2\\n# mine' >/etc/rancher/k3s/config.yaml.d/10-
     expect([named("etcd-snapshot"), named("before-upgrade")]).toEqual([6, 1]);
     expect(await everywhere(SCHEDULED)).toEqual(machines.map(() => "6\n"));
     await noDrift();
+  });
+
+  test("the snapshot that did not come: taken under the scheduled name, there and in S3; an upload that failed is not believed", async () => {
+    const { cluster } = k3sLab;
+    const host = await reachServer(cluster, cluster.servers[0] ?? { name: "s1" });
+    const { backups: scheduled } = distributionOf(cluster);
+    const settings = { schedule, retention: 8, snapshotName: "etcd-snapshot", enabled: true };
+    const look = await scheduled.look(host, cluster, { ...settings, s3: { ...k3sLab.s3Settings, keepRounds: 2 } });
+    expect(look.drift).toEqual([]);
+    const before = Number(await s1.exec(SCHEDULED));
+    await s1.exec("sleep 1.1");
+    await host.run(scheduled.saveNow(cluster, look));
+    expect(Number(await s1.exec(SCHEDULED))).toBe(before + 1);
+    await s1.exec("sleep 1.1; mkdir -p /run/stand-in-faults && touch /run/stand-in-faults/upload-fails");
+    await expect(host.run(scheduled.saveNow(cluster, look))).rejects.toThrow(/its upload to S3 failed/);
+    await s1.exec("rm /run/stand-in-faults/upload-fails");
+    const { lastFailure } = await scheduled.look(host, cluster, settings);
+    expect(lastFailure).toMatch(/^the scheduled snapshot of .* did not reach S3: /);
   });
 
   test("edited, deleted and opened to others: refresh names server and field, and up repairs these alone", async () => {

@@ -12,10 +12,10 @@ export function backupFindings(cluster: Cluster, settings: BackupSettings, facts
   const { server, version } = facts;
   const ours = dropIn(cluster, settings, facts);
   return [
-    ...missingFeatures(cluster, settings, version).map((key): Finding => {
-      const text = `${server}: ${inputName(key)} is not known to ${version}; ${firstWith(version, key)} is the first that knows it`;
-      return { code: "UNSUPPORTED_VERSION", text };
-    }),
+    ...missingFeatures(cluster, settings, version).map((line): Finding => ({
+      code: "UNSUPPORTED_VERSION",
+      text: `${server}: ${line}`,
+    })),
     ...problemsOf(settings, facts, "refusal").map(({ text, link }): Finding => ({
       code: "UNSUPPORTED_VERSION",
       text: `${server}: ${version}: ${text} ${link}`,
@@ -47,8 +47,8 @@ export function backupAdvice(settings: BackupSettings, facts: EmbeddedFacts): st
   ];
 }
 
-/** Keys that are asked for and that the version does not know. What is off or empty is not asked for. */
-function missingFeatures(cluster: Cluster, settings: BackupSettings, version: string): string[] {
+/** What is asked for and the version does not know, a line each. What is off or empty is not asked for. */
+export function missingFeatures(cluster: Cluster, settings: BackupSettings, version: string): string[] {
   const asked: Record<string, unknown> = {
     ...askedFor(cluster, settings),
     ...s3Secret(cluster, settings, "")?.data,
@@ -57,9 +57,11 @@ function missingFeatures(cluster: Cluster, settings: BackupSettings, version: st
     "etcd-s3-timeout": settings.s3?.timeout,
     "etcd-s3-bucket-lookup-type": settings.s3?.bucketLookup === "auto" ? undefined : settings.s3?.bucketLookup,
   };
-  return Object.entries(asked).flatMap(([key, value]) =>
-    [undefined, "", false, "false"].includes(value as string) || knowsKey(version, key) ? [] : [key],
-  );
+  return Object.entries(asked)
+    .filter(([key, value]) => ![undefined, "", false, "false"].includes(value as string) && !knowsKey(version, key))
+    .map(
+      ([key]) => `${inputName(key)}: ${version} does not know it; ${firstWith(version, key)} is the first that does`,
+    );
 }
 
 function problemsOf(

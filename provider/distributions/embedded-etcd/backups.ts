@@ -5,7 +5,7 @@ import { rawScript, script, sh, titled } from "../../transport/shell";
 import type { BackupsLook, Restarts, ScheduledBackups } from "../distribution";
 import { askKubernetes, type KubernetesLook } from "./ask-kubernetes";
 import { configDrift, isEdited, presentDropIn, restartDrift } from "./backup-drift";
-import { backupAdvice, backupFindings } from "./backup-findings";
+import { backupAdvice, backupFindings, missingFeatures } from "./backup-findings";
 import { flagOn, setting } from "./config-files";
 import { type DropIn, dropIn, dropInPath } from "./drop-in";
 import type { EmbeddedFacts } from "./facts";
@@ -54,19 +54,21 @@ export function scheduledBackups(program: Program): ScheduledBackups<EmbeddedFac
 
     saveNow: (_, { facts }) => saveScheduled(facts),
 
-    remove(_, facts) {
-      const there = presentDropIn(facts);
-      const secret = facts.settings.values.get("etcd-s3-config-secret");
-      const isOurs = there !== undefined && secret?.file === there.path && secret.value !== "";
-      return titled(
+    remove: (_, facts) =>
+      titled(
         "remove the settings of the scheduled snapshots",
-        script(
-          isOurs && facts.unitActive ? deleteSecret(facts, secret.value) : script(),
-          sh`rm -f ${dropInPath(facts)} || exit 1`,
-          // Only when it is empty, and so most likely ours.
-          sh`rmdir ${`${facts.configFile}.d`} 2>/dev/null; exit 0`,
-        ),
-      );
+        // The folder goes only when it is empty, and so most likely ours.
+        sh`rm -f ${dropInPath(facts)} || exit 1
+rmdir ${`${facts.configFile}.d`} 2>/dev/null
+exit 0`,
+      ),
+
+    removeOnce(facts, settings) {
+      const secret = facts.settings.values.get("etcd-s3-config-secret");
+      const isOurs = secret?.file === dropInPath(facts) && secret.value !== "";
+      // Until somebody else restarts them, the servers still read it.
+      const isUsed = settings?.s3?.configSecret === secret?.value || settings?.restart === "none";
+      return isOurs && facts.unitActive && !isUsed ? deleteSecret(facts, secret.value) : undefined;
     },
   };
 }
@@ -115,6 +117,7 @@ function compare(
   const secret = answer.secret === undefined ? undefined : s3Secret(cluster, settings, facts.version);
   const secretLine = secret === undefined ? undefined : secretDrift(secret, answer.secret ?? "{}");
   const drift = [
+    ...missingFeatures(cluster, settings, facts.version),
     ...configDrift(ours, facts),
     ...(restart !== undefined && mayRestart ? [restart] : []),
     ...(answer.hasDirectory ? [] : [`directory: there is no ${settings.directory ?? ""}`]),

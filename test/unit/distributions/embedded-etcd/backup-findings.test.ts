@@ -19,7 +19,7 @@ test.each<[string, Partial<S3Settings>, string]>([
 ])("%s on a version that does not know it names the first that does", (input, more, first) => {
   const [finding, ...others] = findings({ ...keys, ...more }, { version: "v1.26.9+k3s1" });
   expect(finding?.code).toBe("UNSUPPORTED_VERSION");
-  expect(finding?.text).toBe(`s1: ${input} is not known to v1.26.9+k3s1; ${first} is the first that knows it`);
+  expect(finding?.text).toBe(`s1: ${input}: v1.26.9+k3s1 does not know it; ${first} is the first that does`);
   expect(others).toEqual([]);
 });
 

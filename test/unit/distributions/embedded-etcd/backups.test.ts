@@ -96,14 +96,28 @@ describe("removing", () => {
 
   test("deletes the Secret that our file names when it is ours, and no other", async () => {
     host.stub("k3s", `case "$*" in *" get "*) cat "$ROOT/secret" ;; *) echo "$*" >>"$ROOT/told" ;; esac`);
-    const named = (): EmbeddedFacts =>
-      facts({ ...installed("etcd-s3: true\netcd-s3-config-secret: mine\n"), binary: "k3s" });
+    const named = facts({ ...installed("etcd-s3: true\netcd-s3-config-secret: mine\n"), binary: "k3s" });
+    const command = backups.removeOnce?.(named);
+    if (command === undefined) throw new Error("there is a Secret");
     writeFileSync(join(host.root, "secret"), '{"metadata":{"labels":{}}}');
-    await host.run(backups.remove(cluster, named()));
+    await host.run(command);
     expect(existsSync(join(host.root, "told"))).toBe(false);
     writeFileSync(join(host.root, "secret"), '{"metadata":{"labels":{"x":"pulumi-etcd-backup"}}}');
-    await host.run(backups.remove(cluster, named()));
+    await host.run(command);
     expect(readFileSync(join(host.root, "told"), "utf8")).toContain("delete secret mine");
+  });
+
+  test("leaves the Secret that is still declared, or still read by servers that nobody restarts", () => {
+    const named = facts({ ...installed("etcd-s3-config-secret: mine\n"), binary: "k3s" });
+    const declared = { ...settings, s3: { bucket: "b", configSecret: "mine" } };
+    expect(backups.removeOnce?.(named, declared)).toBeUndefined();
+    expect(backups.removeOnce?.(named, { ...settings, restart: "none" })).toBeUndefined();
+    expect(backups.removeOnce?.(named, settings)).toBeDefined();
+  });
+
+  test("leaves a Secret that another file names", () => {
+    const configFiles = [{ path: configFile, text: "etcd-s3-config-secret: theirs\n" }];
+    expect(backups.removeOnce?.(facts({ configFiles }))).toBeUndefined();
   });
 });
 
