@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readEquipment, repository } from "../lab/equipment";
 import { type Lab, startLab } from "../lab/lab";
-import { finish } from "../lab/process";
+import { finish, type Finished } from "../lab/process";
 import { removeDeadLabs } from "../lab/remove-lab";
 import { tracesOf } from "../lab/traces";
 import { waitFor } from "../lab/wait";
@@ -25,19 +25,45 @@ test("two labs at once: each reaches its own machine over SSH, and nothing of ei
   for (const lab of labs) await waitFor("nothing is left", () => none(tracesOf(lab.directory)), { deadlineMs: 20_000 });
 });
 
-test("a lab brought up by hand stays when the command ends, until it is taken down", async () => {
-  const cli = (...words: string[]) =>
-    finish("npx", ["--no-install", "tsx", "test/lab/cli.ts", ...words], { cwd: repository });
-  const up = await cli("up");
-  try {
-    expect(up.stdout).toMatch(/^ready in /m);
-    expect((await cli("status")).stdout).toContain("s3");
-    expect(await cli("ssh", "s2", "hostname")).toMatchObject({ code: 0, stdout: "s2\n" });
-    expect((await cli("up")).stderr).toContain("a lab is up already");
-  } finally {
-    await cli("down");
+test.each([
+  ["etcd", "/usr/local/bin/etcdctl version", /3\.6/],
+  ["k3s", "k3s kubectl get nodes", /^s3 +Ready/m],
+  ["rke2", "/var/lib/rancher/rke2/bin/kubectl --kubeconfig /etc/rancher/rke2/rke2.yaml get nodes", /^s3 +Ready/m],
+])(
+  "a lab with %s, brought up by hand, stays when the command ends, until it is taken down",
+  async (name, command, answer) => {
+    const up = await cli("up", "--distribution", name);
+    try {
+      expect(up.stdout + up.stderr).toMatch(/^ready in /m);
+      expect((await cli("status")).stdout).toContain("s3");
+      expect(await cli("ssh", "s2", "hostname")).toMatchObject({ code: 0, stdout: "s2\n" });
+      expect((await cli("ssh", "s2", command)).stdout).toMatch(answer);
+      expect((await cli("up")).stderr).toContain("a lab is up already");
+    } finally {
+      await cli("down");
+    }
+    expect((await cli("status")).code).toBe(1);
+  },
+);
+
+test("what is no distribution is refused with those that are, before anything is booted", async () => {
+  const known = "etcd, k3s, rke2";
+  expect(await cli("up", "--distribution", "rke")).toMatchObject({
+    code: 1,
+    stderr: `--distribution rke: not one of ${known}\n`,
+  });
+  expect((await cli("up", "--distribution")).stderr).toBe(`--distribution needs one of ${known}\n`);
+  for (const words of [["k3s"], ["--distro=k3s"], ["--distribution=k3s", "now"]]) {
+    expect((await cli("up", ...words)).stderr).toBe(
+      `${words.at(-1) ?? ""}: not known here; there is --distribution with one of ${known}, after \`--\`\n`,
+    );
   }
   expect((await cli("status")).code).toBe(1);
+  expect(await run("demo.ts", "--distribution", "rke")).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: `the demo failed: --distribution rke: not one of ${known}\n`,
+  });
 });
 
 test("a lab whose process was killed goes by itself", async () => {
@@ -87,6 +113,14 @@ test("a record has what came over SSH, with arguments and environment, and not w
     await lab.down();
   }
 });
+
+function cli(...words: readonly string[]): Promise<Finished> {
+  return run("cli.ts", ...words);
+}
+
+function run(program: string, ...words: readonly string[]): Promise<Finished> {
+  return finish(process.execPath, ["--import", "tsx", join("test/lab", program), ...words], { cwd: repository });
+}
 
 async function ssh(lab: Lab, command: string): Promise<string> {
   const options = ["-F", "none", "-i", lab.sshKey.privateKeyPath, "-o", `UserKnownHostsFile=${lab.knownHostsPath}`];

@@ -3,7 +3,7 @@ import type { K3sCluster } from "./k3s";
 /** What runs, with its version: a stand-in is called so. */
 export async function titleOf({ distribution, isStandIn, servers: [first] }: K3sCluster): Promise<string> {
   const [, version = "of no known version"] =
-    /(v\S+)/.exec((await first?.exec(`${distribution} --version`)) ?? "") ?? [];
+    /\b(v\d\S*)/.exec((await first?.exec(`${distribution} --version`)) ?? "") ?? [];
   return `${nameOf[distribution]} ${version}${isStandIn ? " (stand-in)" : ""}`;
 }
 
