@@ -139,7 +139,7 @@ describe("settling", () => {
 function request(own: Partial<RestoreStagesRequest> = {}): RestoreStagesRequest {
   return {
     ...{ cluster, attempt: "a1", snapshotName: "x.db", members: {} as Members, safety: ["s2"], token: undefined },
-    ...{ bumpRevision: true, highestRevision: 0 },
+    ...{ bumpRevision: true, highestRevision: 0, quorum: true },
     fetch: () => Promise.reject(new Error("nothing is fetched here")),
     ...{ patienceMs: () => 1000, proven: () => undefined },
     ...own,
