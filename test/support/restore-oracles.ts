@@ -96,7 +96,13 @@ export function changingCommands(record: string): readonly string[] {
         (name === "systemctl" && /^"systemctl", "(show|list-unit-files|is-active|cat)"/.test(words)) ||
         (name === "systemd-analyze" && /^"systemd-analyze", "calendar"/.test(words)) ||
         (name === "etcd" && words.endsWith('"--version"')) ||
-        (/^etcd(ctl|utl)$/.test(name) && /"(--help|version)"/.test(words));
+        (/^etcd(ctl|utl)$/.test(name) && /"(--help|version)"/.test(words)) ||
+        (name === "busctl" && /"(LoadUnit|get-property)"/.test(words)) ||
+        (name === "curl" && words.endsWith('/metrics"') && !/"-(o|T|X|d)/.test(words)) ||
+        (/^(k3s|rke2)$/.test(name) && words.endsWith('"--version"')) ||
+        (/^(k3s|kubectl)$/.test(name) && /^"[^"]*"(, "kubectl")?(, "--kubeconfig", "[^"]*")?, "get"/.test(words)) ||
+        (name === "ip" && /"route", "get"/.test(words)) ||
+        (name === "hostname" && /^"hostname"(, "-I")?$/.test(words));
       return looks ? [] : [`${program} [${words}]`];
     });
 }
