@@ -6,7 +6,7 @@ const cluster: Cluster = { distribution: "k3s", name: "prod", servers: ["s1", "s
 const settings: BackupSettings = { schedule: "0 */6 * * *", retention: 8, snapshotName: "nightly", enabled: true };
 const s3: S3Settings = { bucket: "b", accessKeyId: "AKIA-id", secretAccessKey: "s3-secret", keepRounds: 28 };
 
-test("everything is said, so that nothing of an earlier file counts", () => {
+test("everything is said, both retentions too, so that nothing of an earlier file or of a default counts, k3s#12671, k3s#13769", () => {
   const { path, content } = dropIn(cluster, { ...settings, s3 }, embeddedFacts());
   expect(path).toBe("/etc/rancher/k3s/config.yaml.d/60-etcd-backup.yaml");
   expect(content).toMatchInlineSnapshot(`
@@ -46,7 +46,7 @@ test("beside the configuration file of the unit, wherever that is", () => {
   expect(dropIn(cluster, settings, moved).path).toBe("/srv/k3s.yaml.d/60-etcd-backup.yaml");
 });
 
-test("what is asked for is there: directory, compression, interval, an own endpoint with its authority", () => {
+test("what is asked for is there: directory, compression, interval, timeout (k3s#5833), an own endpoint with its authority", () => {
   const { values } = dropIn(
     cluster,
     {

@@ -54,7 +54,7 @@ test("a snapshot is saved with the distribution's own command, looked for, and v
 describe("the command", () => {
   test.each<[string, GivenEmbeddedFacts, RegExp]>([
     [
-      "of RKE2 asks RKE2's supervisor",
+      "of RKE2 asks the server's own supervisor, k3s#10513",
       { program: rke2Program },
       /^\/usr\/local\/bin\/rke2 .*--etcd-server=https:\/\/127\.0\.0\.1:9345 /,
     ],
@@ -70,7 +70,7 @@ describe("the command", () => {
       /save --name=before --node-name=s1 --etcd-s3=false$/,
     ],
     ["had no `save` once", { version: "v1.20.15+k3s1" }, /k3s etcd-snapshot --name=before/],
-    ["is told of a data directory", { dataDir: "/data/k3s" }, / --data-dir=\/data\/k3s --etcd-server/],
+    ["is told of a data directory, k3s#4284", { dataDir: "/data/k3s" }, / --data-dir=\/data\/k3s --etcd-server/],
     ["is told of a snapshot directory", { snapshotDirectory: "/backups" }, / --etcd-snapshot-dir=\/backups /],
     ["is told of another configuration file", { configFile: "/etc/k3s.yaml" }, / --config=\/etc\/k3s\.yaml /],
   ])("%s", async (_, facts, words) => {
@@ -256,7 +256,7 @@ describe("a command that fails", () => {
     );
   });
 
-  test("because another snapshot is in progress: it is tried again", async () => {
+  test("because another snapshot is in progress, k3s#10371: it is tried again", async () => {
     const host = server(
       {
         to: "etcd-snapshot save",
@@ -274,7 +274,7 @@ describe("a command that fails", () => {
   });
 });
 
-describe("a command that gives up waiting", () => {
+describe("a command that gives up waiting, k3s#9985", () => {
   const gaveUp =
     'Post "https://127.0.0.1:6443/db/snapshot": context deadline exceeded (Client.Timeout exceeded while awaiting headers)';
 
