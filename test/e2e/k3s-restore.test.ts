@@ -10,6 +10,7 @@ import {
   localSnapshots,
   proveK3sRestored,
   saveByItself,
+  uploading,
   usersFiles,
   writeAfter,
   writeCanary,
@@ -27,28 +28,21 @@ interface Setup {
   readonly k3s: (s3: S3) => K3sOptions;
 }
 
-/** What servers that upload their snapshots have in their configuration: it would have a restore look for its file there. */
-const uploads = ({ endpoint, region, caPem = "", accessKeyId, secretAccessKey }: S3): Record<string, unknown> => ({
-  ...{ "etcd-s3": true, "etcd-s3-endpoint": endpoint, "etcd-s3-region": region, "etcd-s3-bucket": "etcd-backups" },
-  ...{ "etcd-s3-endpoint-ca": Buffer.from(caPem).toString("base64"), "etcd-s3-folder": "demo" },
-  ...{ "etcd-s3-access-key": accessKeyId, "etcd-s3-secret-key": secretAccessKey },
-});
-
 const setups: readonly Setup[] = [
   {
     ...{ distribution: "k3s", machines: ["s1"], how: "token in K3S_TOKEN, compressed snapshots" },
     k3s: (s3) => ({
       configuration: "env-file",
-      extraConfig: { "etcd-snapshot-compress": true, ...uploads(s3) },
+      extraConfig: { "etcd-snapshot-compress": true, ...uploading(s3) },
     }),
   },
   {
     ...{ distribution: "k3s", machines: ["s1", "s2", "s3"], how: "S3 configured on the servers" },
-    k3s: (s3) => ({ extraConfig: uploads(s3) }),
+    k3s: (s3) => ({ extraConfig: uploading(s3) }),
   },
   {
     ...{ distribution: "rke2", machines: ["s1"], how: "arguments in ExecStart, data elsewhere" },
-    k3s: (s3) => ({ configuration: "exec-start", dataDir: "/srv/rke2", extraConfig: uploads(s3) }),
+    k3s: (s3) => ({ configuration: "exec-start", dataDir: "/srv/rke2", extraConfig: uploading(s3) }),
   },
   {
     ...{
@@ -56,7 +50,7 @@ const setups: readonly Setup[] = [
       machines: ["s1", "s2", "s3"],
       how: "S3 configured on the servers, compressed snapshots",
     },
-    k3s: (s3) => ({ extraConfig: { "etcd-snapshot-compress": true, ...uploads(s3) } }),
+    k3s: (s3) => ({ extraConfig: { "etcd-snapshot-compress": true, ...uploading(s3) } }),
   },
 ];
 

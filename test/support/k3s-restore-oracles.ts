@@ -2,7 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { K3sCluster } from "../lab/k3s";
 import { k3sNames } from "../lab/k3s-files";
 import type { Machine } from "../lab/machine";
+import type { S3 } from "../lab/s3";
 import { waitFor } from "../lab/wait";
+import { BUCKET } from "./lab-program";
 
 /** Written before a snapshot: a key, and an object of Kubernetes with its UID beside that of the cluster. */
 export interface Canary {
@@ -22,11 +24,17 @@ export async function writeCanary(k3s: K3sCluster, name: string): Promise<Canary
 export async function writeAfter(k3s: K3sCluster, name: string): Promise<void> {
   const first = firstOf(k3s);
   await k3s.putKeys(first, { [`after/${name}`]: "x" });
-  await k3s.kubectl(first, ["create", "configmap", `after-${name}`, "--from-literal=a=b"]);
+  // It may be there already, where a restore that failed has rightly left it.
+  const there = await k3s.kubectl(first, ["get", "configmap", "--ignore-not-found", `after-${name}`]);
+  if (there === "") await k3s.kubectl(first, ["create", "configmap", `after-${name}`, "--from-literal=a=b"]);
 }
 
 /** What etcd and the API servers have to say of a restored cluster, asked on every server. */
-export async function proveK3sRestored(k3s: K3sCluster, canary: Canary): Promise<void> {
+export async function proveK3sRestored(
+  k3s: K3sCluster,
+  canary: Canary,
+  nodes: readonly string[] = k3s.servers.map(({ name }) => name),
+): Promise<void> {
   await k3s.healthy();
   for (const server of k3s.servers) {
     expect([server.name, await k3s.keys(server, `canary/${canary.name}`)]).toEqual([
@@ -39,8 +47,7 @@ export async function proveK3sRestored(k3s: K3sCluster, canary: Canary): Promise
     expect([server.name, after]).toEqual([server.name, ""]);
   }
   const members = await k3s.members();
-  const nodes = members.map(({ name }) => name.replace(/-[0-9a-f]{8}$/, "")).sort();
-  expect(nodes).toEqual(k3s.servers.map(({ name }) => name).sort());
+  expect(members.map(({ name }) => name.replace(/-[0-9a-f]{8}$/, "")).sort()).toEqual([...nodes].sort());
   expect(members.filter(({ isLearner }) => isLearner)).toEqual([]);
   await proveWritable(k3s);
 }
@@ -55,6 +62,15 @@ export async function proveWritable(k3s: K3sCluster): Promise<void> {
   const hashes = Object.values(await waitFor("the hashes", () => k3s.hashKv(), { deadlineMs: 10_000 }));
   expect(hashes).toHaveLength(k3s.servers.length);
   expect(new Set(hashes).size).toBe(1);
+}
+
+/** What servers that upload their snapshots have in their configuration. It would have a reset look for its file there. */
+export function uploading({ endpoint, region, caPem = "", accessKeyId, secretAccessKey }: S3): Record<string, unknown> {
+  return {
+    ...{ "etcd-s3": true, "etcd-s3-endpoint": endpoint, "etcd-s3-region": region, "etcd-s3-bucket": BUCKET },
+    ...{ "etcd-s3-endpoint-ca": Buffer.from(caPem).toString("base64"), "etcd-s3-folder": "demo" },
+    ...{ "etcd-s3-access-key": accessKeyId, "etcd-s3-secret-key": secretAccessKey },
+  };
 }
 
 /** Saves a snapshot by the distribution's own command, with no help of ours, and returns the path of its file. */
@@ -117,12 +133,15 @@ function firstOf({ servers }: K3sCluster): Machine {
   return first;
 }
 
-/** What must be the same when a restore was put back: which data it has, certificates and tokens by content, what runs. */
+/**
+ * What must be the same when a restore was put back: which data it has, tokens and authorities by content, what runs.
+ * Certificates are signed anew at every start.
+ */
 export function asItWas(k3s: K3sCluster, server: Machine): Promise<string> {
   const { unit } = k3sNames[k3s.distribution];
   return server.exec(`cd ${k3s.dataDir}/server
 stat -c '%n %i %a' db/etcd; cat db/etcd/name; ls -A . db | grep -v '^snapshots$'
 for f in token agent-token node-token; do [ ! -L $f ] || readlink $f; cat $f; stat -c '%n %a %F' $f; done 2>/dev/null
-find tls cred -type f -exec sha256sum {} ';' | sort
+find tls cred -type f '(' -name '*-ca.*' -o -name 'service*' -o -path 'cred/*' ')' -exec sha256sum {} ';' | sort
 systemctl show ${unit} -p ActiveState -p UnitFileState -p DropInPaths`);
 }
