@@ -69,6 +69,11 @@ describe("a server that does not come back", () => {
     expect(message).toContain("Changed and restarted: no server. Not touched: s3, s1.");
   });
 
+  test("and runs as before, because its restart never came, is no server that came back", async () => {
+    const { message } = await rolling({ leader: "s1", stays: { s2: ["same"] } }).failure();
+    expect(message).toContain("s2: k3s.service did not come back");
+  });
+
   test("is given up early when it ends again and again", async () => {
     const roll = rolling({ leader: "s1", stays: { s2: ["ends"] }, patienceMs: 60_000 });
     expect((await roll.failure()).message).toContain("it ended 5 times when it was started");
@@ -90,7 +95,7 @@ interface Given {
   readonly looks?: Readonly<Record<string, Partial<MemberLook> | undefined>>;
   readonly voters?: number;
   /** How a server's first restarts end, instead of well. */
-  readonly stays?: Readonly<Record<string, readonly ("down" | "ends")[]>>;
+  readonly stays?: Readonly<Record<string, readonly ("down" | "ends" | "same")[]>>;
   /** The server at whose restart the lock is gone. */
   readonly lost?: string;
   readonly patienceMs?: number;
@@ -162,8 +167,9 @@ function machine(name: string, log: string[], { lost }: Given, stays: readonly s
       to: "ExecMainStartTimestampMonotonic",
       reply: () => {
         const how = starts === 0 ? undefined : stays[starts - 1];
-        const state = how === undefined ? "active" : "activating";
-        return `ActiveState=${state}\nSubState=x\nExecMainStartTimestampMonotonic=${starts}\nNRestarts=${how === "ends" ? 5 : 0}\n`;
+        const state = how === undefined || how === "same" ? "active" : "activating";
+        const since = how === "same" ? starts - 1 : starts;
+        return `ActiveState=${state}\nSubState=x\nExecMainStartTimestampMonotonic=${since}\nNRestarts=${how === "ends" ? 5 : 0}\n`;
       },
     },
     { to: "journalctl", reply: "fatal: bad s3cret\n" },

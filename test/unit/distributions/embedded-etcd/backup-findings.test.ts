@@ -40,6 +40,14 @@ test("a Secret beside other settings of S3 would be ignored, and is refused", ()
   expect(finding?.text).toContain("etcd-s3-region (by /etc/rancher/k3s/config.yaml)");
 });
 
+test("what our own file still says of S3 goes with the Secret's coming, and is no hindrance", () => {
+  const file = {
+    path: "/etc/rancher/k3s/config.yaml.d/60-etcd-backup.yaml",
+    text: "etcd-s3: true\netcd-s3-bucket: b\n",
+  };
+  expect(findings({ ...keys, configSecret: "x" }, { configFiles: [file] })).toEqual([]);
+});
+
 describe("advice", () => {
   const advice = (s3: S3Settings | undefined, facts: GivenEmbeddedFacts = {}): string =>
     backupAdvice({ ...settings, s3 }, embeddedFacts(facts)).join("\n");

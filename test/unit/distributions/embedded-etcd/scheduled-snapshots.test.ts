@@ -17,6 +17,7 @@ describe("the last scheduled snapshot", () => {
     ["compressed", `etcd-snapshot-s1-${midnight}.zip`, "2026-01-02T00:00:00.000Z"],
     ["of another base that begins the same", `etcd-snapshot-pre-upgrade-s1-${midnight}`, undefined],
     ["of another server", `etcd-snapshot-s11-${midnight}`, undefined],
+    ["of another server whose name goes on", `etcd-snapshot-s1-b-${midnight}`, undefined],
     ["on request", `on-demand-s1-${midnight}`, undefined],
     ["still written", `etcd-snapshot-s1-${midnight}.part`, undefined],
   ])("%s", (_, name, at) => {
