@@ -2,6 +2,7 @@
 // Those that are met elsewhere have their number in the name of a test there, or a line in docs/versions.md.
 import type { RestoreLook, RestoreStagesRequest } from "../../../../provider/distributions/distribution";
 import { backupAdvice } from "../../../../provider/distributions/embedded-etcd/backup-findings";
+import { dropIn } from "../../../../provider/distributions/embedded-etcd/drop-in";
 import type { EmbeddedFacts } from "../../../../provider/distributions/embedded-etcd/facts";
 import { memberFindings } from "../../../../provider/distributions/embedded-etcd/member-findings";
 import { runReset } from "../../../../provider/distributions/embedded-etcd/reset";
@@ -10,7 +11,8 @@ import { restorePlaces } from "../../../../provider/distributions/embedded-etcd/
 import { restoreStages } from "../../../../provider/distributions/embedded-etcd/restore-stages";
 import type { Members } from "../../../../provider/distributions/members";
 import { s3Rule } from "../../../../provider/lifecycle/check-s3";
-import type { Cluster, SnapshotFile } from "../../../../provider/model";
+import { name } from "../../../../provider/lifecycle/rules";
+import type { BackupSettings, Cluster, S3Settings, SnapshotFile } from "../../../../provider/model";
 import type { Step } from "../../../../provider/plan/plan";
 import { embeddedFacts, type GivenEmbeddedFacts, rke2Program } from "../../../support/embedded-facts";
 import { fakeHost } from "../../../support/fake-host";
@@ -172,11 +174,30 @@ describe("what is found before a restore", () => {
 });
 
 describe("backups", () => {
+  const settings = (s3: Partial<S3Settings>): BackupSettings => ({
+    ...{ schedule: "0 0 * * *", retention: 5, snapshotName: "etcd-snapshot", enabled: true },
+    s3: { bucket: "b", ...s3 },
+  });
+
   test("k3s#12945: who keeps the settings of S3 in a Secret is told to look whether a snapshot arrives", () => {
-    const s3 = { bucket: "b", configSecret: "s3" };
-    const settings = { schedule: "0 0 * * *", retention: 5, snapshotName: "etcd-snapshot", enabled: true, s3 };
-    const text = JSON.stringify(backupAdvice(settings, embeddedFacts()));
-    expect(text).toContain("https://github.com/k3s-io/k3s/issues/12945");
+    const advice = backupAdvice(settings({ configSecret: "s3" }), embeddedFacts()).join("\n");
+    expect(advice).toContain("https://github.com/k3s-io/k3s/issues/12945");
+  });
+
+  test("k3s#7316: in the file of ours there are keys of snapshots alone, which every version reads there", () => {
+    const keys = Object.keys(dropIn(cluster, settings({ proxy: "http://p:1" }), embeddedFacts()).values);
+    expect(keys.filter((key) => !/^etcd-(snapshot|s3|disable-snapshots$)/.test(key))).toEqual([]);
+  });
+
+  test("k3s#12244: a store that knows only paths is asked for paths", () => {
+    const { values } = dropIn(cluster, settings({ bucketLookup: "path" }), embeddedFacts());
+    expect(values).toMatchObject({ "etcd-s3-bucket-lookup-type": "path" });
+  });
+
+  test.each(["a/b", "../etcd", "/etc/passwd"])("k3s#14562: the path %s is no name of a snapshot", (path) => {
+    const reports: string[] = [];
+    name(path, "snapshotName", (at, reason) => reports.push(`${at} ${reason}`));
+    expect(reports).toHaveLength(1);
   });
 
   test.each(["https://minio:9000", "http://minio"])(
