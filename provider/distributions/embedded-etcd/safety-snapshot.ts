@@ -21,6 +21,6 @@ export async function saveSafetySnapshot(
   }
   const path = `${facts.snapshotDirectory}/${base}-${facts.nodeName}-${facts.clock}`;
   await members.saveSnapshot(facts, `${path}.part`);
+  await readVerifiedFile(host, `${path}.part`);
   await host.run(sh`mv ${`${path}.part`} ${path} && { sync ${path} 2>/dev/null || sync; }`);
-  await readVerifiedFile(host, path);
 }
