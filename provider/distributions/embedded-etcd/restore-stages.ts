@@ -143,6 +143,13 @@ export function restoreStages(servers: readonly EmbeddedFacts[], request: Restor
         ),
       ],
     ]),
+    // etcd joins before the rest of the server is there, and without it too.
+    peers.map((facts) => ({
+      ...gate(`${facts.server}:api`, "wait until the API server is ready", (host) =>
+        awaitApi(host, facts, request.patienceMs()),
+      ),
+      server: facts.server,
+    })),
     [
       gate("cluster:verify", "prove that all members are healthy and equal", async () => {
         request.proven(await members.waitForEqualMembers(servers, request.patienceMs()));

@@ -25,6 +25,7 @@ test("one server is reset, serves, and the others join it one by one, each a vot
     ["s2:voter"],
     ["s3:rejoin"],
     ["s3:voter"],
+    ["s2:api", "s3:api"],
     ["cluster:verify"],
     ["s1:stale-nodes"],
   ]);
