@@ -8,7 +8,7 @@ jest.mock("../../../../provider/distributions/members");
 const { membersOf } = jest.mocked(members);
 
 const addresses = ["10.0.0.11", "10.0.0.12", "10.0.0.13"];
-const listed = addresses.map((address, index) => member(`s${index + 1}-0a1b2c3d`, address));
+const listed = addresses.map((address, index) => member(`s${index + 1}-ours`, address));
 
 beforeEach(() => jest.resetAllMocks());
 
@@ -57,6 +57,10 @@ describe("a member that nobody listed", () => {
     expect(await findings({ more: [member("s1-99999999", "10.0.0.11"), member("x", "10.0.0.12", 12380)] })).toEqual([]);
   });
 
+  test("is not one of ours whose machine has another address by now", async () => {
+    expect(await findings({ more: [member("s1-ours", "10.0.0.99")] })).toEqual([]);
+  });
+
   test("is not looked for where no member lists any: a restore must not need it", async () => {
     expect(await findings({ unanswered: true })).toEqual([]);
   });
@@ -74,7 +78,12 @@ function findings({ silent = [], quorum = true, own = {}, more = [], unanswered 
   const servers = addresses.map((address, index) => {
     const server = `s${index + 1}`;
     const access = embeddedFacts({ server, ...own }).member;
-    return embeddedFacts({ server, address, ...own, member: { ...access, peerUrls: [`https://${address}:2380`] } });
+    return embeddedFacts({
+      server,
+      address,
+      ...own,
+      member: { ...access, name: `${server}-ours`, peerUrls: [`https://${address}:2380`] },
+    });
   });
   const list = (): Promise<typeof listed> =>
     unanswered === true ? Promise.reject(new Error("no answer")) : Promise.resolve([...listed, ...more]);

@@ -43,6 +43,10 @@ test.each<[string, () => void]>([
   ["has no data any more", () => rmSync(dirname(db()), { recursive: true })],
   ["was never looked at before its start", () => rmSync(inState("files"))],
   ["was looked at by half", () => writeFileSync(inState("files"), "")],
+  [
+    "has no data, and had none",
+    () => (writeFileSync(inState("files"), ""), rmSync(dirname(db()), { recursive: true })),
+  ],
 ])("forward when it %s: it is started again", async (_, change) => {
   change();
   expect(await settled(false)).toBe("forward");
