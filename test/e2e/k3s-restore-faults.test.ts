@@ -1,3 +1,6 @@
+import { copyFileSync } from "node:fs";
+import { join } from "node:path";
+import { hashToken } from "../../provider/distributions/embedded-etcd/token";
 import { type RestoreReport, type RestoreRequest, restoreSnapshot } from "../../provider/operations/restore";
 import { closeConnections } from "../../provider/transport/connect";
 import { k3sNames } from "../lab/k3s-files";
@@ -33,7 +36,10 @@ describe.each(all ? (["k3s", "rke2"] as const) : (["k3s"] as const))("%s", (dist
   const label = labelOf(distribution);
 
   beforeAll(async () => {
-    lab = await startK3sLab({ k3s: { distribution } });
+    lab = await startK3sLab({
+      machines: ["s1", "s2", "s3", "x1"],
+      k3s: { distribution, servers: ["s1", "s2", "s3"] },
+    });
     canary = await writeCanary(lab.k3s, "kept");
     snapshot = `file://s2${await saveByItself(lab.k3s, machine("s2"), "good")}`;
     await saveByItself(lab.k3s, machine("s3"), "other");
@@ -98,6 +104,24 @@ describe.each(all ? (["k3s", "rke2"] as const) : (["k3s"] as const))("%s", (dist
       await expectAsItWas(before);
     },
   );
+
+  test(`${label}: another token than the snapshot's, found out by the reset alone: what it wrote over is put back`, async () => {
+    const x1 = machine("x1");
+    const strange = await lab.lab.startK3s({ distribution, servers: ["x1"] });
+    // Else it would be refused before anything is touched: this looks as if the token were the right one.
+    await strange.putKeys(x1, { [`/not/bootstrap/${hashToken(lab.k3s.token)}`]: "x" });
+    const path = await saveByItself(strange, x1, "strange");
+    copyFileSync(join(x1.root, path), join(machine("s1").root, "srv/strange"));
+    const before = await everywhere((server) => asItWas(lab.k3s, server));
+    const failed = restoreSnapshot(
+      lab.cluster,
+      { ...requestOf("strange"), snapshot: "file://s1/srv/strange" },
+      listeningCall(),
+    );
+    await expect(failed).rejects.toMatchObject({ code: "RESTORE_ABANDONED", cause: { code: "TOKEN_MISMATCH" } });
+    await expect(failed).rejects.toThrow(/failed at s1:reset: .*different token/s);
+    await expectAsItWas(before);
+  });
 
   test(`${label}: the restored server does not start at all: nothing can have been written, so every server is put back`, async () => {
     const before = await everywhere((server) => asItWas(lab.k3s, server));

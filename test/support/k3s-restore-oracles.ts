@@ -92,7 +92,7 @@ export async function saveByItself(k3s: K3sCluster, server: Machine, name: strin
 export function usersFiles(k3s: K3sCluster, server: Machine): Promise<string> {
   const { configDir } = k3sNames[k3s.distribution];
   // Theirs to write: K3s's own, at every start. Ours: the drop-in, as long as the backups are configured.
-  const not = `! -path ${configDir}/${k3s.distribution}.yaml ! -name 60-etcd-backup.yaml`;
+  const not = `! -path ${configDir}/${k3s.distribution}.yaml ! -path /etc/rancher/node/password ! -name 60-etcd-backup.yaml`;
   return server.exec(
     `find /etc/rancher /etc/systemd/system /etc/default /usr/local/bin -type f ${not} -printf '%p %m %U:%G %T@ ' -exec sha256sum {} ';' | sort`,
   );

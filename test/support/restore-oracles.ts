@@ -78,8 +78,8 @@ systemctl show 'etcd-backup-*.timer' -p Id -p ActiveState -p ActiveEnterTimestam
 
 /** Programs that only look, or only run others, which a record shows on their own. Whatever else was executed is a change. */
 const readers = new Set(
-  `10-uname awk bash cat cut dash date dd df dirname env expr grep head id ls mawk od readlink run-parts sed sh
-sha256sum sort sshd stat sudo tail test timeout tr true uname wc`.split(/\s/),
+  `10-uname awk bash cat cut dash date dd df dirname env expr grep head id ls mawk mountpoint od readlink run-parts sed
+sh sha256sum sort sshd stat sudo tail test timeout tr true uname wc`.split(/\s/),
 );
 
 /** The commands in a machine's record that may have changed something. */
