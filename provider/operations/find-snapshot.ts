@@ -27,7 +27,8 @@ export async function findSnapshot(
   { hosts, servers }: Pick<ClusterLook, "hosts" | "servers">,
 ): Promise<FoundSnapshot> {
   const [someHost] = hosts.values();
-  const { readName } = distributionOf(cluster).snapshots;
+  const { snapshots } = distributionOf(cluster);
+  const readName: ReadName = (name) => snapshots.readName(name);
   const location = parseLocation(wanted);
   if (location?.kind === "file") {
     return inStore(

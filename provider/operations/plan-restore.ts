@@ -103,9 +103,9 @@ export function describePlan(
       ? []
       : [`${facts.server} ${status.revision}${status.memberId === status.leaderId ? " (leader)" : ""}`];
   });
-  const { setAside } = distributionOf(cluster).restores;
+  const { restores } = distributionOf(cluster);
   const places = look.servers.flatMap((facts) =>
-    setAside(facts, attempt).map((path) => `${facts.server}:${path.replaceAll(attempt, "<time>")}`),
+    restores.setAside(facts, attempt).map((path) => `${facts.server}:${path.replaceAll(attempt, "<time>")}`),
   );
   return [
     `Restore ${cluster.name} to ${snapshot.title}, ${megabytes(snapshot.file.sizeBytes)}, taken ${snapshot.file.takenAt}.`,
@@ -117,7 +117,7 @@ export function describePlan(
       : [
           `No answer from etcd on ${silent.join(", ")}.${look.quorum ? " With a quorum alive, replacing a lost member is the smaller act." : ""}`,
         ]),
-    safetyLine(request, living),
+    safetyLine(request, savedServers(plan)),
     ...plan.stages.map(
       (stage, index) => `${index + 1}. ${stage[0]?.title ?? ""}: ${stage.map((step) => step.server).join(", ")}`,
     ),
@@ -126,11 +126,16 @@ export function describePlan(
   ];
 }
 
-function safetyLine(request: RestoreRequest, living: readonly string[]): string {
+/** One may be enough: the distribution decides. */
+function savedServers({ stages }: Plan): string[] {
+  return stages.flat().flatMap(({ id, server }) => (id.endsWith(":safety-snapshot") ? [server] : []));
+}
+
+function safetyLine(request: RestoreRequest, saved: readonly string[]): string {
   if (!request.safetySnapshot) return "No safety snapshot, as asked.";
-  return living.length === 0
+  return saved.length === 0
     ? "No safety snapshot can be taken: no member answers. The old data directories are kept all the same."
-    : `A safety snapshot is taken and verified first on ${living.join(", ")}.`;
+    : `A safety snapshot is taken and verified first on ${saved.join(", ")}.`;
 }
 
 /** Names an attempt: sortable, and a time that people recognise in a directory listing. */

@@ -1,0 +1,53 @@
+import type { ServerFacts } from "../../../provider/distributions/distribution";
+import { type MemberLook, membersOf } from "../../../provider/distributions/members";
+import type { Cluster } from "../../../provider/model";
+import type { FoundSnapshot } from "../../../provider/operations/find-snapshot";
+import type { ClusterLook } from "../../../provider/operations/look-at-cluster";
+import { describePlan, planRestore } from "../../../provider/operations/plan-restore";
+import type { RestoreRequest } from "../../../provider/operations/restore";
+import { embeddedFacts } from "../../support/embedded-facts";
+import { etcdFacts } from "../../support/etcd-facts";
+
+const names = ["s1", "s2", "s3"];
+const request: RestoreRequest = { snapshot: "x", triggers: [], safetySnapshot: true, bumpRevision: false };
+const snapshot: FoundSnapshot = {
+  file: { name: "x", location: { kind: "file", server: "s1", path: "/x" }, sizeBytes: 4128, takenAt: "2026-01-01" },
+  title: "file://s1/x",
+  fetch: () => Promise.reject(new Error("nothing is fetched for a plan")),
+};
+
+test("the plan names the servers that are saved first: of etcd all that answer, of K3s one", () => {
+  const etcd = names.map((server) => etcdFacts({ server }));
+  const k3s = names.map((server) => embeddedFacts({ server }));
+  expect(plan("etcd", etcd, ["s2", "s3"])).toContain("A safety snapshot is taken and verified first on s2, s3.");
+  expect(plan("k3s", k3s, ["s2", "s3"])).toContain("A safety snapshot is taken and verified first on s2.");
+});
+
+test("it says when there is nothing to save, and when none is wanted", () => {
+  const k3s = names.map((server) => embeddedFacts({ server }));
+  expect(plan("k3s", k3s, []).join("\n")).toContain("No safety snapshot can be taken: no member answers.");
+  expect(plan("k3s", k3s, ["s1"], { safetySnapshot: false })).toContain("No safety snapshot, as asked.");
+});
+
+function plan(
+  distribution: Cluster["distribution"],
+  servers: readonly ServerFacts[],
+  answering: readonly string[],
+  more: Partial<RestoreRequest> = {},
+): string[] {
+  const cluster: Cluster = { distribution, name: "prod", servers: names.map((name) => ({ name })) };
+  const member: MemberLook = {
+    ...{ memberId: "1", clusterId: "9", leaderId: "2", isLearner: false, errors: [], version: "3.6.7" },
+    ...{ revision: 7, dbSize: 20480, raftIndex: 9, raftAppliedIndex: 9, raftTerm: 2 },
+  };
+  const look: ClusterLook = {
+    hosts: new Map(),
+    servers,
+    members: membersOf(cluster, servers, new Map()),
+    status: new Map(answering.map((name) => [name, member])),
+    ...{ quorum: true, open: undefined, marker: undefined },
+  };
+  const wanted = { ...request, ...more };
+  const attempt = { attempt: "20260101T000000Z", identity: "id", request: wanted, snapshot };
+  return describePlan(look, planRestore(cluster, look, attempt), attempt.attempt, cluster, wanted, snapshot);
+}
