@@ -145,7 +145,7 @@ function refuseOthers(program: Program, facts: EmbeddedFacts, managedBy: readonl
   if (managedBy.length > 0) {
     throw new BackupError("MANAGED_ELSEWHERE", `this cluster is managed by Rancher (${managedBy.join(", ")})`, {
       host: facts.server,
-      hint: "Change its backups there: what is changed on the servers, Rancher changes back. Nothing was touched.",
+      hint: "Back it up and restore it there: what is changed on the servers, Rancher changes back. Nothing was touched.",
     });
   }
   if (facts.settings.unreadable.length > 0) {

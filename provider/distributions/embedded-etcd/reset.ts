@@ -2,12 +2,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { BackupError } from "../../errors";
 import { installFile } from "../../transport/install-file";
 import type { Host, HostReader } from "../../transport/host";
-import { type Command, script, sh, titled } from "../../transport/shell";
+import { type Command, redact, script, sh, titled } from "../../transport/shell";
 import { parsePairs, parseParts } from "../parts";
 import { formatConfig } from "./config-text";
 import { formatEnvironmentFile } from "./environment";
 import { resetArguments } from "./exec-start";
 import type { EmbeddedFacts } from "./facts";
+import { knownSecrets } from "./known-secrets";
 import type { RestorePlaces } from "./restore-places";
 import { setting } from "./config-files";
 
@@ -27,7 +28,7 @@ export async function runReset(
 ): Promise<void> {
   await host.run(startReset(facts, places, token, Math.ceil(deadlineMs / 1000)));
   const seen = await waitForEnd(host, places, Date.now() + deadlineMs + 60_000);
-  if (!seen.done) throw resetFailed(facts, seen);
+  if (!seen.done) throw resetFailed(facts, seen, token);
   await host.run(endReset(facts, places));
 }
 
@@ -138,8 +139,8 @@ printf '\n%s said\n' ${MARK}; ! grep -qF ${DONE} "$log" 2>/dev/null || echo done
 printf '\n%s log\n' ${MARK}; { grep -a 'level=fatal\|^panic' "$log"; grep -av '^{"level":"\(info\|debug\)"' "$log" | tail -n 8; } 2>/dev/null | cut -c 1-400 | awk '!seen[$0]++' | tail -n 10`;
 }
 
-function resetFailed(facts: EmbeddedFacts, seen: ResetSeen): BackupError {
-  const { log } = seen;
+function resetFailed(facts: EmbeddedFacts, seen: ResetSeen, token: string | undefined): BackupError {
+  const log = redact(seen.log, knownSecrets(facts, token));
   const what = howItEnded(seen);
   const said = log.split("\n").map((line) => `  | ${line}`);
   const other = log.includes("encrypted with different token");
