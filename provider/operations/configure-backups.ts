@@ -1,16 +1,13 @@
 import { distributionOf } from "../distributions";
-import type { BackupsLook, ServerFacts } from "../distributions/distribution";
-import { BackupError } from "../errors";
-import { allInParallel } from "../in-parallel";
+import type { ServerFacts } from "../distributions/distribution";
 import type { BackupSettings, Cluster, S3Settings } from "../model";
 import { readOpenAttempt } from "../plan/journal";
 import { type Lock, takeLock } from "../plan/lock";
-import { openStore } from "../stores/open-store";
-import { readServerRole } from "../stores/server-role";
 import type { ConnectedHost } from "../transport/connect";
 import { sh } from "../transport/shell";
 import type { Call } from "./call";
 import { lookOnEveryServer, onEveryServer } from "./reach";
+import { type LookedAt, refuseDuringRestore, refuseLeftover, refuseUnable } from "./refuse-backups";
 import { restartInTurn } from "./rolling-restart";
 
 export type { BackupSettings };
@@ -35,12 +32,6 @@ export interface ServerBackups {
 export interface BackupsReport {
   readonly servers: readonly ServerBackups[];
   readonly warnings: readonly string[];
-}
-
-interface Look extends BackupsLook {
-  readonly host: ConnectedHost;
-  /** A restore was begun here and has not ended: it paused the backups, and will resume them. */
-  readonly restoring: boolean;
 }
 
 /**
@@ -124,13 +115,13 @@ export async function verifyConnections(cluster: Cluster, call: Call): Promise<v
   await lookOnEveryServer(cluster, (host) => host.query(sh`true`));
 }
 
-async function lookAt(cluster: Cluster, settings: BackupSettings, host: ConnectedHost): Promise<Look> {
+async function lookAt(cluster: Cluster, settings: BackupSettings, host: ConnectedHost): Promise<LookedAt> {
   const look = await distributionOf(cluster).backups.look(host, cluster, settings);
   return { ...look, host, restoring: readOpenAttempt([look.facts.journal]) !== undefined };
 }
 
 /** What one server does for all, the first that needs it. */
-async function once(cluster: Cluster, settings: BackupSettings, due: readonly Look[], lock: Lock): Promise<void> {
+async function once(cluster: Cluster, settings: BackupSettings, due: readonly LookedAt[], lock: Lock): Promise<void> {
   const { backups } = distributionOf(cluster);
   for (const look of due) {
     const command = backups.once?.(cluster, settings, look);
@@ -160,8 +151,8 @@ async function removeOnce(
 async function restartDue(
   cluster: Cluster,
   settings: BackupSettings,
-  looks: readonly Look[],
-  due: readonly Look[],
+  looks: readonly LookedAt[],
+  due: readonly LookedAt[],
   lock: Lock,
   call: Call,
 ): Promise<void> {
@@ -186,7 +177,7 @@ function secretsOf({ token }: Cluster, s3?: S3Settings): string[] {
 async function putRight(
   cluster: Cluster,
   settings: BackupSettings,
-  looks: readonly Look[],
+  looks: readonly LookedAt[],
   lock: Lock,
   call: Call,
 ): Promise<void> {
@@ -206,78 +197,23 @@ async function putRight(
 async function putRightAgain(
   cluster: Cluster,
   settings: BackupSettings,
-  left: readonly Look[],
-  after: readonly Look[],
+  left: readonly LookedAt[],
+  after: readonly LookedAt[],
   lock: Lock,
   call: Call,
-): Promise<readonly Look[]> {
+): Promise<readonly LookedAt[]> {
   if (distributionOf(cluster).backups.restarts !== undefined) return after;
   await putRight(cluster, settings, left, lock, call);
   return onEveryServer(cluster, (host) => lookAt(cluster, settings, host));
 }
 
-function refuseDuringRestore(looks: readonly Look[]): void {
-  const restoring = looks.find((look) => look.restoring);
-  if (restoring === undefined) return;
-  throw new BackupError("RESTORE_IN_PROGRESS", "a restore was begun and has not ended", {
-    host: restoring.host.name,
-    hint: "Finish it first: `pulumi up` with the SnapshotRestore that began it. The backups were not changed.",
-  });
-}
-
-/** What would make the backups fail later makes the configuration fail now, and nothing has been changed. */
-async function refuseUnable(cluster: Cluster, settings: BackupSettings, looks: readonly Look[]): Promise<void> {
-  const { backups } = distributionOf(cluster);
-  const found = await allInParallel(looks, (look) => backups.unable(look.host, cluster, settings, look));
-  const findings = found.flat();
-  const [first] = findings;
-  if (first !== undefined) {
-    throw new BackupError(first.code, findings.map((finding) => finding.text).join("\n"), {
-      hint: "Nothing was changed on any server.",
-    });
-  }
-  if (settings.s3 !== undefined) await refuseUnableStore(cluster, settings.s3, looks);
-}
-
-/** A server's scheduled runs have the keys or a role of its own; a profile of this machine is nothing to them. */
-async function refuseUnableStore(cluster: Cluster, s3: S3Settings, looks: readonly Look[]): Promise<void> {
-  const hosts = looks.map(({ host }) => host);
-  if (s3.accessKeyId !== undefined) {
-    // With keys all servers are the same to S3.
-    await Promise.all(hosts.slice(0, 1).map((host) => openStore(s3, cluster.name, host).list()));
-    return;
-  }
-  const { profile, ...own } = s3;
-  await allInParallel(hosts, async (host) => {
-    if ((await readServerRole(host)) === undefined) {
-      throw new BackupError("STORE_DENIED", "there are no S3 keys for its scheduled backups, and it has no role", {
-        host: host.name,
-        hint: "Give s3.accessKeyId and s3.secretAccessKey, or a role (instance profile) to the server. Nothing was changed on any server.",
-      });
-    }
-    await openStore(own, cluster.name, host).list();
-  });
-}
-
-function refuseLeftover(looks: readonly Look[]): void {
-  const left = looks.flatMap((look) => look.drift.map((line) => `${look.host.name}: ${line}`));
-  if (left.length === 0) return;
-  throw new BackupError(
-    "COMMAND_FAILED",
-    `the backups were configured, but something else is still in force:\n${left.join("\n")}`,
-    {
-      hint: "Remove what overrides ours there, then run `pulumi up` again.",
-    },
-  );
-}
-
 /** The last thing that the resource's row says. */
-function reportDone(looks: readonly Look[], due: readonly Look[], call: Call): BackupsReport {
+function reportDone(looks: readonly LookedAt[], due: readonly LookedAt[], call: Call): BackupsReport {
   call.progress.status(`configured and checked: ${due.map((look) => look.host.name).join(", ")}`);
   return report(looks);
 }
 
-function report(looks: readonly Look[]): BackupsReport {
+function report(looks: readonly LookedAt[]): BackupsReport {
   return {
     servers: looks.map(({ facts, drift, stale, directory, timer, schedule, retention, lastSnapshotAt }) => ({
       ...{ server: facts.server, etcdVersion: facts.etcdVersion, directory, timer, schedule },
@@ -290,13 +226,13 @@ function report(looks: readonly Look[]): BackupsReport {
   };
 }
 
-function warningsOf({ facts, restoring, lastFailure }: Look): string[] {
+function warningsOf({ facts, restoring, lastFailure }: LookedAt): string[] {
   if (restoring) return [`${facts.server}: a restore was begun and has not ended: the scheduled backups are paused`];
   return lastFailure === undefined ? [] : [`${facts.server}: ${lastFailure}`];
 }
 
 /** What is to be said of several servers is said once. */
-function advice(looks: readonly Look[]): string[] {
+function advice(looks: readonly LookedAt[]): string[] {
   const servers = new Map<string, string[]>();
   for (const { facts, advice = [] } of looks) {
     for (const line of advice) servers.set(line, [...(servers.get(line) ?? []), facts.server]);
