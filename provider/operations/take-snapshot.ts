@@ -10,7 +10,7 @@ import { openStore } from "../stores/open-store";
 import type { SnapshotStore } from "../stores/store";
 import type { ConnectedHost } from "../transport/connect";
 import type { Call } from "./call";
-import { inParallel } from "../in-parallel";
+import { allInParallel, inParallel } from "../in-parallel";
 import { reachAll, type ReachedHosts, reachServer } from "./reach";
 import { sendSnapshot } from "./send-snapshot";
 import { rememberTaken } from "./taken-here";
@@ -50,6 +50,8 @@ export async function takeSnapshot(cluster: Cluster, request: SnapshotRequest, c
   const { snapshots } = distributionOf(cluster);
   call.progress.status("looking for a healthy member");
   const hosts = await reachSome(cluster);
+  // What is not ours to save is refused before even the lock is written there.
+  await inspectAll(cluster, hosts);
   const lock = await takeLock(cluster.name, `snapshot ${request.name}`, hosts);
   try {
     const { host, facts, members } = await chooseMember(cluster, hosts);
@@ -154,12 +156,16 @@ async function reachSome(cluster: Cluster): Promise<ReachedHosts> {
   return hosts.length === 0 ? reachAll(cluster) : new Map(hosts.map((host) => [host.name, host]));
 }
 
+function inspectAll(cluster: Cluster, hosts: ReachedHosts): Promise<ServerFacts[]> {
+  const distribution = distributionOf(cluster);
+  return allInParallel([...hosts.values()], (host) => distribution.inspect(host, cluster));
+}
+
 async function chooseMember(
   cluster: Cluster,
   hosts: ReachedHosts,
 ): Promise<{ host: ConnectedHost; facts: ServerFacts; members: Members }> {
-  const distribution = distributionOf(cluster);
-  const servers = await Promise.all([...hosts.values()].map((host) => distribution.inspect(host, cluster)));
+  const servers = await inspectAll(cluster, hosts);
   const members = membersOf(cluster, servers, hosts);
   const status = await members.look();
   const rank = (facts: ServerFacts): number => {
