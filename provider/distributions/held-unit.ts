@@ -10,7 +10,8 @@ export function stopHeld(unit: string, work: string, ports: readonly number[], m
   return script(
     sh`mkdir -p ${work} || exit 1
 ${rememberOnce(`${work}/unit`, sh`systemctl show ${unit} -p ActiveState --value`)}
-${rememberOnce(`${work}/dependants`, activeDependants(unit))}`,
+${rememberOnce(`${work}/dependants`, activeDependants(unit))}
+${rememberOnce(`${work}/held`, sh`[ -e ${holdPath(unit)} ] && echo yes`)}`,
     hold(unit),
     sh`systemctl stop ${unit} || exit 1`,
     more,
@@ -26,10 +27,12 @@ done`,
   );
 }
 
-/** Starts what ran before `stopHeld`. */
+/** Starts what ran before `stopHeld`. What another attempt held then, it still holds. */
 export function startAsBefore(unit: string, work: string): Command {
   return script(
-    letGo(unit),
+    sh`if [ "$(cat ${`${work}/held`} 2>/dev/null)" != yes ]; then
+  ${letGo(unit)}
+fi`,
     sh`case "$(cat ${`${work}/unit`} 2>/dev/null)" in
 active | activating | reloading) ${startUnit(unit)} ;;
 esac`,
@@ -44,7 +47,7 @@ export function startFreed(unit: string): Command {
 
 /** Starts what an attempt that is left still keeps from starting. */
 export function startHeld(unit: string): Command {
-  return sh`if [ -e ${`/etc/systemd/system/${unit}.d/${HOLD}`} ]; then
+  return sh`if [ -e ${holdPath(unit)} ]; then
   ${letGo(unit)}
   ${startUnit(unit)}
 fi`;
@@ -66,19 +69,21 @@ function activeDependants(unit: string): Command {
 done`;
 }
 
-const HOLD = "zz-etcd-backup-restore.conf";
+function holdPath(unit: string): string {
+  return `/etc/systemd/system/${unit}.d/zz-etcd-backup-restore.conf`;
+}
 
 /** While a restore is between two states, not even a reboot may start etcd: an empty data directory would begin a new cluster. */
 function hold(unit: string): Command {
   const folder = `/etc/systemd/system/${unit}.d`;
   return sh`mkdir -p ${folder} &&
-printf '%s\n' '# A restore is under way: etcd must not start. Removed by the restore itself.' '[Unit]' 'ConditionPathExists=/nonexistent/etcd-backup-restore' >${`${folder}/${HOLD}`} &&
+printf '%s\n' '# A restore is under way: etcd must not start. Removed by the restore itself.' '[Unit]' 'ConditionPathExists=/nonexistent/etcd-backup-restore' >${holdPath(unit)} &&
 systemctl daemon-reload || exit 1`;
 }
 
 function letGo(unit: string): Command {
   const folder = `/etc/systemd/system/${unit}.d`;
-  return sh`rm -f ${`${folder}/${HOLD}`} && { rmdir ${folder} 2>/dev/null || :; } && systemctl daemon-reload || exit 1`;
+  return sh`rm -f ${holdPath(unit)} && { rmdir ${folder} 2>/dev/null || :; } && systemctl daemon-reload || exit 1`;
 }
 
 /** Ports in the kernel's own spelling. */

@@ -138,18 +138,24 @@ printf 'etcd-snapshot-retention: 2\\n# mine' >/etc/rancher/k3s/config.yaml.d/10-
     await noDrift();
   });
 
-  test("a later drop-in that overrides ours is named, and refused before anything is touched", async () => {
+  test("a later drop-in that overrides ours is named; up puts ours behind it, on that server alone", async () => {
     const later = "/etc/rancher/k3s/config.yaml.d/90-own.yaml";
     await s3.exec(`printf 'etcd-snapshot-retention: 1\\netcd-s3-secret-key: other-secret\\n' >${later}`);
     const drifted = await drift();
     expect(drifted).toContain(`s3: retention: 1 (by ${later}), declared 8`);
     expect(drifted).toContain(`s3: s3.secretAccessKey: differs (by ${later})`);
     expect(drifted).not.toContain("other-secret");
-    const before = [await everywhere(OUR_FILE), await everywhere(STARTED)];
-    const failed = await program.pulumiFails("up", "--yes", "--skip-preview", "--refresh");
-    expect(failed).toContain("Nothing was changed on any server.");
-    expect([await everywhere(OUR_FILE), await everywhere(STARTED)]).toEqual(before);
-    await s3.exec(`rm ${later}`);
+    const [before, theirs] = [await everywhere(STARTED), await s3.exec(`cat ${later}`)];
+    expect(await program.up("--refresh")).toMatch(/1 updated/);
+    const last = DROP_IN.replace("60-", "~~");
+    expect(await s3.exec(`stat -c %a '${last}'; ls -A $(dirname ${DROP_IN}) | LC_ALL=C sort | tail -n 2`)).toBe(
+      "600\n90-own.yaml\n~~etcd-backup.yaml\n",
+    );
+    expect(await s3.exec(`cat ${later}`)).toBe(theirs);
+    const after = await everywhere(STARTED);
+    expect(after.map((started, index) => started !== before[index])).toEqual([false, false, true]);
+    await noDrift();
+    await s3.exec(`rm ${later} '${last}'`);
     await program.up("--refresh");
     await noDrift();
   });

@@ -1,6 +1,6 @@
 import { parseDuration } from "../../duration";
 import { type EffectiveSettings, effectiveSettings, flagOn, setting, type SettingValue } from "./config-files";
-import { type DropIn, dropInPath, inputName } from "./drop-in";
+import { type DropIn, dropInPaths, inputName } from "./drop-in";
 import type { ConfigFileFacts, EmbeddedFacts } from "./facts";
 import { secretFlags } from "./flags";
 
@@ -12,13 +12,15 @@ export function configDrift(ours: DropIn, facts: EmbeddedFacts): string[] {
   if (there.mode !== "600") drift.push(`${ours.path}: mode 0${there.mode}, declared 0600`);
   if (there.owner !== "root") drift.push(`${ours.path}: belongs to ${there.owner}, declared root`);
   const values = valueDrift(ours, facts.settings);
-  const edited = isEdited(ours, there) && !values.some(({ source }) => source === undefined || source === ours.path);
+  const edited =
+    there.text.trimEnd() !== ours.content.trimEnd() &&
+    !values.some(({ source }) => source === undefined || source === there.path);
   return [...drift, ...values.map(({ line }) => line), ...(edited ? [`${ours.path}: its content was changed`] : [])];
 }
 
 /** What would still be in force instead of our file, once that is as declared: a line each. */
 export function overrides(ours: DropIn, facts: EmbeddedFacts): string[] {
-  const others = facts.configFiles.filter(({ path }) => path !== ours.path);
+  const others = facts.configFiles.filter(({ path }) => !dropInPaths(facts).includes(path));
   const settings = effectiveSettings({
     prefix: facts.program.prefix,
     files: [...others, { path: ours.path, text: ours.content }],
@@ -41,13 +43,17 @@ export function restartDrift(ours: DropIn, facts: EmbeddedFacts): string | undef
 
 /** Our file as it is on the server. */
 export function presentDropIn(facts: EmbeddedFacts): ConfigFileFacts | undefined {
-  const path = dropInPath(facts);
-  return facts.configFiles.find((file) => file.path === path);
+  return facts.configFiles.findLast((file) => dropInPaths(facts).includes(file.path));
 }
 
-/** Whether the file says anything else than ours: the answer of a look has no line end at its end. */
+/** Whether the file says anything else than ours, or not in our place: the answer of a look has no line end at its end. */
 export function isEdited(ours: DropIn, there: ConfigFileFacts): boolean {
-  return there.text.trimEnd() !== ours.content.trimEnd();
+  return there.path !== ours.path || there.text.trimEnd() !== ours.content.trimEnd();
+}
+
+/** By its name alone: which of the two places it is in is no news. */
+function isOurs(source: string): boolean {
+  return /\/(60-|~~)etcd-backup\.yaml$/.test(source);
 }
 
 interface ValueDrift {
@@ -68,7 +74,7 @@ function valueDrift(ours: DropIn, settings: EffectiveSettings): ValueDrift[] {
     const found = settings.values.get(key);
     if (isSame(key, found, wanted)) return [];
     const source = found?.source;
-    const by = source === undefined || source === ours.path ? "" : ` (by ${source})`;
+    const by = source === undefined || isOurs(source) ? "" : ` (by ${source})`;
     const shows = !secretFlags.has(key);
     const was = shows ? `${found?.value || "not set"}${by}, declared ${wanted || "not set"}` : `differs${by}`;
     return [{ source, line: `${inputName(key)}: ${inWords(key, was)}` }];

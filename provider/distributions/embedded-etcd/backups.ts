@@ -1,13 +1,13 @@
 import type { BackupSettings, Cluster } from "../../model";
 import { readOpenAttempt } from "../../plan/journal";
 import { installFile } from "../../transport/install-file";
-import { rawScript, script, sh, titled } from "../../transport/shell";
+import { type Command, rawScript, script, sh, titled } from "../../transport/shell";
 import type { BackupsLook, Restarts, ScheduledBackups } from "../distribution";
 import { askKubernetes, type KubernetesLook } from "./ask-kubernetes";
 import { configDrift, isEdited, presentDropIn, restartDrift } from "./backup-drift";
 import { backupAdvice, backupFindings, missingFeatures } from "./backup-findings";
 import { flagOn, setting } from "./config-files";
-import { type DropIn, dropIn, dropInPath } from "./drop-in";
+import { type DropIn, dropIn, dropInPaths } from "./drop-in";
 import type { EmbeddedFacts } from "./facts";
 import { inspect } from "./inspect";
 import type { Program } from "./program";
@@ -44,7 +44,11 @@ export function scheduledBackups(program: Program): ScheduledBackups<EmbeddedFac
           // The servers make none but their own.
           directory === undefined ? script() : sh`[ -d ${directory} ] || mkdir -p -m 700 ${directory} || exit 1`,
           ...(writes(ours, facts)
-            ? [installFile(ours.path, ours.content, 0o600), rawScript("[ $? -eq 0 ] || exit 1")]
+            ? [
+                installFile(ours.path, ours.content, 0o600),
+                rawScript("[ $? -eq 0 ] || exit 1"),
+                removeOther(facts, ours.path),
+              ]
             : [sh`chmod 600 ${ours.path} && chown root:root ${ours.path} || exit 1`]),
         ),
       );
@@ -58,14 +62,15 @@ export function scheduledBackups(program: Program): ScheduledBackups<EmbeddedFac
       titled(
         "remove the settings of the scheduled snapshots",
         // The folder goes only when it is empty, and so most likely ours.
-        sh`rm -f ${dropInPath(facts)} || exit 1
+        sh`rm -f ${dropInPaths(facts)} || exit 1
 rmdir ${`${facts.configFile}.d`} 2>/dev/null
 exit 0`,
       ),
 
     removeOnce(facts, settings) {
       const secret = facts.settings.values.get("etcd-s3-config-secret");
-      const isOurs = secret?.file === dropInPath(facts) && secret.value !== "";
+      const isOurs =
+        secret !== undefined && dropInPaths(facts).some((path) => path === secret.file) && secret.value !== "";
       // Until somebody else restarts them, the servers still read it.
       const isUsed = settings?.s3?.configSecret === secret?.value || settings?.restart === "none";
       return isOurs && facts.unitActive && !isUsed ? deleteSecret(facts, secret.value) : undefined;
@@ -90,13 +95,18 @@ systemctl restart --no-block ${unit}`,
     ),
 
   putBack(facts) {
-    const path = dropInPath(facts);
     const before = presentDropIn(facts);
-    if (before === undefined) return titled("take the new settings away again", sh`rm -f ${path}`);
-    const file = installFile(path, `${before.text}\n`, Number.parseInt(before.mode, 8));
-    return titled("put the previous settings back", file);
+    if (before === undefined) return titled("take the new settings away again", sh`rm -f ${dropInPaths(facts)}`);
+    const file = installFile(before.path, `${before.text}\n`, Number.parseInt(before.mode, 8));
+    const written = rawScript("[ $? -eq 0 ] || exit 1");
+    return titled("put the previous settings back", script(file, written, removeOther(facts, before.path)));
   },
 };
+
+/** Takes away what lies in the place where our file is not meant to be. */
+function removeOther(facts: EmbeddedFacts, path: string): Command {
+  return sh`rm -f ${dropInPaths(facts).filter((other) => other !== path)} || exit 1`;
+}
 
 /** Whether our file has to be written. Another mode alone is no reason: a file that was written asks for a restart. */
 function writes(ours: DropIn, facts: EmbeddedFacts): boolean {

@@ -1,5 +1,6 @@
 import type { BackupSettings, Cluster, S3Settings } from "../../model";
 import { s3Retention } from "../s3-retention";
+import { type ConfigFile, type EffectiveSettings, effectiveSettings } from "./config-files";
 import { type ConfigValue, formatConfig } from "./config-text";
 import type { EmbeddedFacts } from "./facts";
 import { knowsKey } from "./versions";
@@ -12,8 +13,9 @@ export interface DropIn {
   readonly values: Readonly<Record<string, ConfigValue>>;
 }
 
-export function dropInPath({ configFile }: Pick<EmbeddedFacts, "configFile">): string {
-  return `${configFile}.d/60-etcd-backup.yaml`;
+/** Where ours may lie: the first tells by its name what it is, the second is read after every other. */
+export function dropInPaths({ configFile }: Pick<EmbeddedFacts, "configFile">): readonly [string, string] {
+  return [`${configFile}.d/60-etcd-backup.yaml`, `${configFile}.d/~~etcd-backup.yaml`];
 }
 
 /** What our file says on this server. The same settings and version give the same bytes. */
@@ -23,7 +25,21 @@ export function dropIn(cluster: Cluster, settings: BackupSettings, facts: Embedd
     asked.flatMap(([key, value]) => (value === undefined || !knowsKey(facts.version, key) ? [] : [[key, value]])),
   );
   const comment = `The backups of etcd cluster ${cluster.name}, by pulumi-etcd-backup: what is changed here, it changes back.`;
-  return { path: dropInPath(facts), content: formatConfig(comment, values), values };
+  const content = formatConfig(comment, values);
+  return { path: pathFor(content, facts), content, values };
+}
+
+/** Once somebody else has the last word about one of our settings, our file goes behind theirs, and stays there. */
+function pathFor(content: string, facts: EmbeddedFacts): string {
+  const [path, last] = dropInPaths(facts);
+  const others = facts.configFiles.filter((file) => file.path !== path);
+  if (others.some((file) => file.path === last)) return last;
+  const merge = (files: readonly ConfigFile[]): EffectiveSettings =>
+    effectiveSettings({ prefix: facts.program.prefix, files, args: [], environment: [] });
+  const ours = { path, text: content };
+  const [declared, merged] = [merge([ours]), merge([...others, ours])];
+  const isOverruled = [...declared.values].some(([key, { value }]) => merged.values.get(key)?.value !== value);
+  return isOverruled ? last : path;
 }
 
 /** All that is asked for, whether the version knows it or not. */

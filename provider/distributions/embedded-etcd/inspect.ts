@@ -50,7 +50,8 @@ async function look(program: Program, host: HostReader, cluster: Cluster, questi
       .filter((line) => line !== "");
   const show = parsePairs(part("unit"));
   const shown = (name: string): string => show.get(name)?.[0] ?? "";
-  if (shown("LoadState") !== "loaded" || !parts.has("end")) {
+  if (!parts.has("end")) throw new BackupError("COMMAND_FAILED", "the look at it was cut off", { host: host.name });
+  if (shown("LoadState") !== "loaded") {
     throw new BackupError("NOT_EMBEDDED_ETCD", `there is no unit ${question.unit}`, {
       host: host.name,
       hint: `Give the \`unit\` that runs ${program.title}'s server there. Agents belong in \`agents\`.`,

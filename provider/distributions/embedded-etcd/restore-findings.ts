@@ -4,13 +4,12 @@ import type { HostReader } from "../../transport/host";
 import { sh } from "../../transport/shell";
 import type { Finding, RestoreLook } from "../distribution";
 import { spaceFindings } from "../free-space";
-import { setting } from "./config-files";
 import type { EmbeddedFacts, Tool } from "./facts";
 import { kubectl } from "./kubernetes";
 import { memberFindings } from "./member-findings";
 import { firstServer } from "./restore-places";
 import { tokensIn } from "./stage-snapshot";
-import { hashToken } from "./token";
+import { hashToken, serverTokenHash } from "./token";
 import { knownProblems } from "./versions";
 
 /** Why a restore would be refused before anything is touched. */
@@ -130,7 +129,7 @@ async function snapshotFindings(
   snapshot: SnapshotFile,
   token: string | undefined,
 ): Promise<Finding[]> {
-  const wanted = token === undefined ? (first.tokenHash ?? configuredTokenHash(first)) : hashToken(token);
+  const wanted = token === undefined ? serverTokenHash(first) : hashToken(token);
   const host = hosts.get(first.server);
   const of = (what: string): string | undefined => snapshot.metadata?.[`${first.program.name}-${what}`];
   const { location } = snapshot;
@@ -157,9 +156,4 @@ async function snapshotFindings(
     findings.push({ code: "SNAPSHOT_FOREIGN", text, mayAccept: true });
   }
   return findings;
-}
-
-function configuredTokenHash({ settings }: EmbeddedFacts): string | undefined {
-  const token = setting(settings, "token");
-  return token === undefined ? undefined : hashToken(token);
 }

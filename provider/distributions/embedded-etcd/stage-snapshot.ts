@@ -7,7 +7,7 @@ import { sh } from "../../transport/shell";
 import type { RestoreStagesRequest } from "../distribution";
 import type { EmbeddedFacts } from "./facts";
 import type { RestorePlaces } from "./restore-places";
-import { hashToken } from "./token";
+import { hashToken, serverTokenHash } from "./token";
 
 const READ_MS = 10 * 60_000;
 
@@ -26,7 +26,7 @@ export async function stageSnapshot(
     const reason = found.kind === "corrupt" ? found.reason : "it is not there";
     throw corrupt(host, `the snapshot is not whole: ${reason}`);
   }
-  const wanted = token === undefined ? facts.tokenHash : hashToken(token);
+  const wanted = token === undefined ? serverTokenHash(facts) : hashToken(token);
   const tokens = await tokensIn(host, places.staged);
   if (wanted === undefined || tokens.length === 0 || tokens.includes(wanted)) return;
   throw new BackupError(

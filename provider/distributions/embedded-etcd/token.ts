@@ -1,4 +1,8 @@
 import { createHash } from "node:crypto";
+import type { HostReader } from "../../transport/host";
+import { sh } from "../../transport/shell";
+import { setting } from "./config-files";
+import type { EmbeddedFacts } from "./facts";
 
 /**
  * Which token it is, without telling it: K3s stores the bootstrap data under this name, encrypted with the token.
@@ -8,4 +12,21 @@ export function hashToken(token: string): string {
   const [, credentials] = /^K10[0-9a-f]*::(.*)$/.exec(token.trim()) ?? [];
   const password = credentials === undefined ? token.trim() : credentials.slice(credentials.indexOf(":") + 1);
   return createHash("sha256").update(password).digest("hex").slice(0, 12);
+}
+
+/** Which token a server has: in its data, else in its configuration; undefined where it has none. */
+export function serverTokenHash({ tokenHash, settings }: EmbeddedFacts): string | undefined {
+  const configured = setting(settings, "token");
+  return tokenHash ?? (configured === undefined ? undefined : hashToken(configured));
+}
+
+/** The same of the token in a file on a server, without reading it from there; undefined when there is none. */
+export async function hashTokenFile(host: HostReader, path: string): Promise<string | undefined> {
+  // printf is the shell's own: the token is no argument of a process.
+  const { stdout } = await host.query(sh`[ ! -s ${path} ] || {
+  t=$(cat ${path})
+  case $t in K10*::*) t=\${t#*::}; t=\${t#*:} ;; esac
+  printf '%s' "$t" | sha256sum | cut -c 1-12
+}`);
+  return stdout.trim() || undefined;
 }

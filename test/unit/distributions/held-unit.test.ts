@@ -27,6 +27,15 @@ beforeEach(() => {
 });
 afterEach(() => host.remove());
 
+test("what an earlier attempt holds is still held when this one is put back: without data it must not start", async () => {
+  mkdirSync(join(hold(), ".."), { recursive: true });
+  writeFileSync(hold(), "held before\n");
+  systemctl.shows("inactive\n");
+  await stop();
+  await host.run(startAsBefore(unit, work));
+  expect(existsSync(hold())).toBe(true);
+});
+
 describe("stopping", () => {
   test("a hold comes first, so that not even a boot starts it", async () => {
     systemctl.shows("active\n");

@@ -39,6 +39,25 @@ test("without S3 nothing is said of S3", () => {
   expect(dropIn(cluster, settings, embeddedFacts()).content).not.toContain("s3");
 });
 
+describe("the place of the file", () => {
+  const folder = "/etc/rancher/k3s/config.yaml.d";
+  const pathWith = (...configFiles: { readonly path: string; readonly text: string }[]): string =>
+    dropIn(cluster, settings, embeddedFacts({ configFiles })).path;
+
+  test("is behind a file that would have the last word, and stays there", () => {
+    const theirs = { path: `${folder}/90-own.yaml`, text: "etcd-snapshot-retention: 1\n" };
+    expect(pathWith(theirs)).toBe(`${folder}/~~etcd-backup.yaml`);
+    expect(pathWith({ path: `${folder}/~~etcd-backup.yaml`, text: "" })).toBe(`${folder}/~~etcd-backup.yaml`);
+  });
+
+  test("is where its name says most while no other file contradicts it", () => {
+    const agrees = { path: `${folder}/90-own.yaml`, text: "etcd-snapshot-retention: 8\n" };
+    const earlier = { path: `${folder}/10-own.yaml`, text: "etcd-snapshot-retention: 1\n" };
+    const others = { path: `${folder}/95-own.yaml`, text: "write-kubeconfig-mode: '0644'\n" };
+    expect(pathWith(agrees, earlier, others)).toBe(`${folder}/60-etcd-backup.yaml`);
+  });
+});
+
 test("beside the configuration file of the unit, wherever that is", () => {
   const facts = embeddedFacts({ program: rke2Program });
   expect(dropIn(cluster, settings, facts).path).toBe("/etc/rancher/rke2/config.yaml.d/60-etcd-backup.yaml");
