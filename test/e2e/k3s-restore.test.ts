@@ -41,6 +41,10 @@ const setups: readonly Setup[] = [
     k3s: (s3) => ({ extraConfig: uploading(s3) }),
   },
   {
+    ...{ distribution: "k3s", machines: ["s1", "s2"], how: "version 1.26" },
+    k3s: (s3) => ({ version: "old", extraConfig: uploading(s3) }),
+  },
+  {
     ...{ distribution: "rke2", machines: ["s1"], how: "arguments in ExecStart, data elsewhere" },
     k3s: (s3) => ({ configuration: "exec-start", dataDir: "/srv/rke2", extraConfig: uploading(s3) }),
   },
