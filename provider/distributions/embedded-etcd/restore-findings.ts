@@ -4,12 +4,13 @@ import type { HostReader } from "../../transport/host";
 import { sh } from "../../transport/shell";
 import type { Finding, RestoreLook } from "../distribution";
 import { spaceFindings } from "../free-space";
+import { setting } from "./config-files";
 import type { EmbeddedFacts, Tool } from "./facts";
 import { kubectl } from "./kubernetes";
 import { memberFindings } from "./member-findings";
 import { firstServer } from "./restore-places";
 import { tokensIn } from "./stage-snapshot";
-import { hashToken, serverTokenHash } from "./token";
+import { hashToken, hashTokenFile, serverTokenHash } from "./token";
 import { knownProblems } from "./versions";
 
 /** Why a restore would be refused before anything is touched. */
@@ -29,7 +30,7 @@ export async function restoreFindings(
       return [
         ...toolFindings(facts, facts === first, snapshot),
         ...versionFindings(facts),
-        ...configuredTokenFindings(facts, token),
+        ...(await configuredTokenFindings(host, facts, token)),
         ...(host === undefined ? [] : await diskFindings(host, cluster, facts, facts === first, snapshot)),
       ];
     }),
@@ -75,18 +76,34 @@ function versionFindings(facts: EmbeddedFacts): Finding[] {
 }
 
 /** A token in a server's own configuration that is not the snapshot's would keep it from starting after the restore. */
-function configuredTokenFindings(facts: EmbeddedFacts, token: string | undefined): Finding[] {
-  const configured = facts.settings.values.get("token");
+async function configuredTokenFindings(
+  host: HostReader | undefined,
+  facts: EmbeddedFacts,
+  token: string | undefined,
+): Promise<Finding[]> {
+  const configured = await configuredToken(host, facts);
   if (token === undefined) {
-    const known = configured ?? facts.settings.values.get("token-file") ?? facts.tokenHash;
-    if (known !== undefined) return [];
+    if (configured !== undefined || facts.tokenHash !== undefined) return [];
     const text = `${facts.server}: it has no server token; give the token of the time of the snapshot as \`token\``;
     return [{ code: "TOKEN_MISMATCH", text }];
   }
-  if (configured === undefined || configured.value === "" || hashToken(configured.value) === hashToken(token))
-    return [];
+  if (configured === undefined || configured.hash === hashToken(token)) return [];
   const text = `${facts.server}: ${configured.source} has another token than \`token\`; change it there first, else ${facts.program.title} does not start after the restore`;
   return [{ code: "TOKEN_MISMATCH", text }];
+}
+
+/** Which token the server's own configuration has, and where it stands. */
+async function configuredToken(
+  host: HostReader | undefined,
+  { settings, dataDir }: EmbeddedFacts,
+): Promise<{ readonly source: string; readonly hash: string } | undefined> {
+  const token = settings.values.get("token");
+  if (token !== undefined && token.value !== "") return { source: token.source, hash: hashToken(token.value) };
+  const file = setting(settings, "token-file");
+  // What lies in its data is written anew with the token that it starts with.
+  if (file === undefined || host === undefined || file.startsWith(`${dataDir}/`)) return undefined;
+  const hash = await hashTokenFile(host, file);
+  return hash === undefined ? undefined : { source: file, hash };
 }
 
 function nodeFindings(servers: readonly EmbeddedFacts[]): Finding[] {
@@ -129,8 +146,9 @@ async function snapshotFindings(
   snapshot: SnapshotFile,
   token: string | undefined,
 ): Promise<Finding[]> {
-  const wanted = token === undefined ? serverTokenHash(first) : hashToken(token);
   const host = hosts.get(first.server);
+  const wanted =
+    token === undefined ? (serverTokenHash(first) ?? (await configuredToken(host, first))?.hash) : hashToken(token);
   const of = (what: string): string | undefined => snapshot.metadata?.[`${first.program.name}-${what}`];
   const { location } = snapshot;
   const holder = location.kind === "file" ? hosts.get(location.server) : undefined;

@@ -50,6 +50,8 @@ describe("the token", () => {
     reply: tokens.map((token) => `/bootstrap/${hashToken(token)}\n`).join(""),
   });
 
+  const tokenFile = (hash: string): Answer => ({ to: "K10*::*", reply: hash });
+
   test("of the servers is the snapshot's, or it is refused before anything is touched", async () => {
     expect(await texts({ answers: [inSnapshot("ours")] })).toEqual([]);
     const found = await findings({ answers: [inSnapshot("theirs")] });
@@ -90,7 +92,20 @@ describe("the token", () => {
     const none = { tokenHash: undefined };
     expect(await texts({ servers: [none] })).toEqual([expect.stringMatching(/^s1: it has no server token; give/)]);
     expect(await texts({ servers: [none], token: "any" })).toEqual([]);
-    expect(await texts({ servers: [{ ...none, args: ["--token-file=/x"] }] })).toEqual([]);
+    const inFile = { ...none, args: ["--token-file=/x"] };
+    expect(await texts({ servers: [inFile], answers: [tokenFile(`${ours}\n`)] })).toEqual([]);
+    expect(await texts({ servers: [inFile], answers: [tokenFile("")] })).toHaveLength(1);
+  });
+
+  test("in a file that its configuration names would keep it from starting too, if it is another", async () => {
+    const servers = [{}, { args: ["--token-file=/etc/k3s.token"] }];
+    expect(await texts({ servers, token: "theirs", answers: [tokenFile(`${ours}\n`)] })).toEqual([
+      expect.stringMatching(/^s2: \/etc\/k3s\.token has another token than `token`/),
+    ]);
+    expect(await texts({ servers, token: "theirs", answers: [tokenFile(hashToken("theirs"))] })).toEqual([]);
+    // Its own: K3s writes it anew.
+    const own = [{ args: ["--token-file=/var/lib/rancher/k3s/server/token"] }];
+    expect(await texts({ servers: own, token: "theirs" })).toEqual([]);
   });
 
   test("is never shown", async () => {
