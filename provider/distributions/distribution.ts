@@ -143,8 +143,17 @@ export interface Snapshots<Facts extends ServerFacts = ServerFacts> {
   describe(host: HostReader, facts: Facts, path: string): Promise<{ revision?: number; totalKeys?: number }>;
   /** The base of the names that the scheduled backups give, and prune. */
   scheduledName(facts: Facts): string;
+  /** Which cluster this is, as the distribution writes it on its objects; undefined when that cannot be told now. */
+  clusterId?(host: HostReader, facts: Facts): Promise<string | undefined>;
+  /** Whose a snapshot in a store says that it is. */
+  objectOwner?(file: SnapshotFile): ObjectOwner | undefined;
   /** What a file name tells; undefined when it is not a snapshot's. */
   readName(name: string): SnapshotName | undefined;
+}
+
+export interface ObjectOwner {
+  readonly clusterId: string;
+  readonly server: string | undefined;
 }
 
 export interface SaveRequest {

@@ -53,7 +53,7 @@ export function membersOf(
     const host = hostOf(facts);
     const member = await openEtcd(host, {
       endpoint: facts.member.endpoint,
-      ...(await readCertificates(host, facts)),
+      ...(await readCertificates(host, facts, cluster)),
       ...(cluster.username === undefined ? {} : { username: cluster.username, password: cluster.password ?? "" }),
     });
     try {
@@ -187,6 +187,7 @@ async function compareMembers(expected: readonly ServerFacts[], use: Members["us
 async function readCertificates(
   host: ConnectedHost,
   facts: ServerFacts,
+  { distribution }: Cluster,
 ): Promise<{ ca?: string; cert?: string; key?: string }> {
   const { cacert, cert, key } = facts.member;
   if (cacert === undefined) return {};
@@ -197,9 +198,11 @@ async function readCertificates(
 show ca ${cacert}; show cert ${cert ?? ""}; show key ${key ?? ""}`,
     )
     .catch((cause: unknown) => {
+      const looked = `Looked for ${[cacert, cert, key].filter((path) => path !== undefined).join(", ")}.`;
+      const given = distribution === "etcd" ? " Give `cacert`, `cert` and `key` in etcd({ … })." : "";
       throw new BackupError("SETTING_NOT_FOUND", "a certificate for etcd's client port could not be read", {
         host: host.name,
-        hint: `Looked for ${[cacert, cert, key].filter((path) => path !== undefined).join(", ")}. Give \`cacert\`, \`cert\` and \`key\` in etcd({ … }).`,
+        hint: `${looked}${given}`,
         cause,
       });
     });

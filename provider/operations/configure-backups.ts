@@ -227,7 +227,7 @@ function report(looks: readonly LookedAt[]): BackupsReport {
 }
 
 function warningsOf({ facts, restoring, lastFailure }: LookedAt): string[] {
-  if (restoring) return [`${facts.server}: a restore was begun and has not ended: the scheduled backups are paused`];
+  if (restoring) return [`${facts.server}: a restore was begun and has not ended: finish it with \`pulumi up\``];
   return lastFailure === undefined ? [] : [`${facts.server}: ${lastFailure}`];
 }
 

@@ -6,6 +6,7 @@ import type { BackupSettings, Cluster, S3Settings } from "../model";
 import { openStore } from "../stores/open-store";
 import { readServerRole } from "../stores/server-role";
 import type { ConnectedHost } from "../transport/connect";
+import { refuseForeignFolder, refuseTakenFolder } from "./shared-folder";
 
 /** A server's backups, and the way to it. */
 export interface LookedAt extends BackupsLook {
@@ -39,26 +40,32 @@ export async function refuseUnable(
       hint: "Nothing was changed on any server.",
     });
   }
-  if (settings.s3 !== undefined) await refuseUnableStore(cluster, settings.s3, looks);
+  if (settings.s3 === undefined) return;
+  refuseTakenFolder(cluster, settings.s3);
+  await refuseUnableStore(cluster, settings.s3, looks);
 }
 
 /** A server's scheduled runs have the keys or a role of its own; a profile of this machine is nothing to them. */
 async function refuseUnableStore(cluster: Cluster, s3: S3Settings, looks: readonly LookedAt[]): Promise<void> {
-  const hosts = looks.map(({ host }) => host);
-  if (s3.accessKeyId !== undefined) {
+  const [first] = looks;
+  if (s3.accessKeyId !== undefined && first !== undefined) {
     // With keys all servers are the same to S3.
-    await Promise.all(hosts.slice(0, 1).map((host) => openStore(s3, cluster.name, host).list()));
+    const store = openStore(s3, cluster.name, first.host);
+    await refuseForeignFolder(cluster, store, await store.list(), first);
     return;
   }
   const { profile, ...own } = s3;
-  await allInParallel(hosts, async (host) => {
+  await allInParallel(looks, async (look) => {
+    const { host } = look;
     if ((await readServerRole(host)) === undefined) {
       throw new BackupError("STORE_DENIED", "there are no S3 keys for its scheduled backups, and it has no role", {
         host: host.name,
         hint: "Give s3.accessKeyId and s3.secretAccessKey, or a role (instance profile) to the server. Nothing was changed on any server.",
       });
     }
-    await openStore(own, cluster.name, host).list();
+    const store = openStore(own, cluster.name, host);
+    const listed = await store.list();
+    if (look === first) await refuseForeignFolder(cluster, store, listed, look);
   });
 }
 

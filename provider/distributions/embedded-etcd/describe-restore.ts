@@ -2,6 +2,7 @@ import type { SnapshotFile } from "../../model";
 import type { RestoreStagesRequest } from "../distribution";
 import type { EmbeddedFacts } from "./facts";
 import { firstServer } from "./restore-places";
+import { knownProblems } from "./versions";
 
 /** What the plan says of itself beside its stages. */
 export function describeRestore(
@@ -23,6 +24,20 @@ export function describeRestore(
       : `All ${title} servers stop at once; the containers that run go on running.`,
     "Kubernetes forgets what was created after the snapshot: Pods that it does not know any more are stopped, and what it does know is started again.",
     "The revision goes back with the data: restart what watches and was not restarted with the servers.",
-    `It takes about ${seconds} s; the API server is away for most of it.`,
+    `It takes about ${seconds} s; the API server is away until ${first.server} serves.`,
+    ...advice(servers),
   ];
+}
+
+/** What is known to go wrong in these versions, once each. */
+function advice(servers: readonly EmbeddedFacts[]): readonly string[] {
+  const known = servers.flatMap((facts) =>
+    knownProblems(facts.version)
+      .filter(
+        ({ severity, operations, when }) =>
+          severity === "advice" && operations.includes("restore") && when === undefined,
+      )
+      .map(({ text, link }) => `Known of ${facts.version}: ${text} ${link}`),
+  );
+  return [...new Set(known)];
 }

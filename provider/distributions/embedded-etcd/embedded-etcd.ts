@@ -13,6 +13,7 @@ import { restoreStages } from "./restore-stages";
 import { saveSnapshot } from "./save-snapshot";
 import { settle } from "./settle";
 import { readSnapshotName } from "./snapshot-name";
+import { clusterId, objectOwner } from "./snapshot-objects";
 import { setting } from "./config-files";
 
 /** etcd inside K3s or RKE2. */
@@ -27,6 +28,8 @@ export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
       // There is no etcdctl on these servers.
       describe: () => Promise.resolve({}),
       scheduledName: ({ settings }) => setting(settings, "etcd-snapshot-name") ?? "etcd-snapshot",
+      clusterId,
+      objectOwner: (file) => objectOwner(program, file),
       readName: readSnapshotName,
     },
     restores: {

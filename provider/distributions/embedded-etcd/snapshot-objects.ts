@@ -1,8 +1,11 @@
 import { CommandError } from "../../errors";
 import type { HostReader } from "../../transport/host";
 import { sh } from "../../transport/shell";
+import type { SnapshotFile } from "../../model";
+import type { ObjectOwner } from "../distribution";
 import type { EmbeddedFacts } from "./facts";
 import { kubectl } from "./kubernetes";
+import type { Program } from "./program";
 import { supports } from "./versions";
 
 /**
@@ -14,12 +17,24 @@ export async function objectMetadata(
   facts: EmbeddedFacts,
 ): Promise<Readonly<Record<string, string>>> {
   const { name } = facts.program;
-  const cluster = await ask(host, facts, ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);
+  const cluster = await clusterId(host, facts);
   return {
-    ...(cluster === undefined || cluster === "" ? {} : { [`${name}-cluster-id`]: cluster }),
+    ...(cluster === undefined ? {} : { [`${name}-cluster-id`]: cluster }),
     [`${name}-node-name`]: facts.nodeName,
     ...(facts.tokenHash === undefined ? {} : { [`${name}-token-hash`]: facts.tokenHash }),
   };
+}
+
+/** The UID of kube-system, which a cluster keeps for life, and through a restore. */
+export async function clusterId(host: HostReader, facts: EmbeddedFacts): Promise<string | undefined> {
+  const uid = await ask(host, facts, ["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);
+  return uid?.trim() || undefined;
+}
+
+/** What the metadata of an object says of its cluster. */
+export function objectOwner(program: Program, { metadata }: SnapshotFile): ObjectOwner | undefined {
+  const id = metadata?.[`${program.name}-cluster-id`];
+  return id === undefined ? undefined : { clusterId: id, server: metadata?.[`${program.name}-node-name`] };
 }
 
 /** Why the distribution's upload of a snapshot failed, by the object it keeps of it; undefined when that cannot be told. */

@@ -11,7 +11,7 @@ test("who is reset, who joins, what stops, what is forgotten, how long", () => {
     "All K3s servers stop at once; the containers that run go on running.",
     expect.stringMatching(/^Kubernetes forgets what was created after the snapshot/),
     expect.stringMatching(/^The revision goes back/),
-    "It takes about 101 s; the API server is away for most of it.",
+    "It takes about 101 s; the API server is away until s1 serves.",
   ]);
 });
 
