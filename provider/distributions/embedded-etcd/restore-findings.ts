@@ -4,13 +4,11 @@ import type { HostReader } from "../../transport/host";
 import { sh } from "../../transport/shell";
 import type { Finding, RestoreLook } from "../distribution";
 import { spaceFindings } from "../free-space";
-import { setting } from "./config-files";
 import type { EmbeddedFacts, Tool } from "./facts";
-import { kubectl } from "./kubernetes";
 import { memberFindings } from "./member-findings";
+import { configuredToken, snapshotFindings } from "./snapshot-findings";
 import { firstServer } from "./restore-places";
-import { tokensIn } from "./stage-snapshot";
-import { hashToken, hashTokenFile, serverTokenHash } from "./token";
+import { hashToken } from "./token";
 import { knownProblems } from "./versions";
 
 /** Why a restore would be refused before anything is touched. */
@@ -92,20 +90,6 @@ async function configuredTokenFindings(
   return [{ code: "TOKEN_MISMATCH", text }];
 }
 
-/** Which token the server's own configuration has, and where it stands. */
-async function configuredToken(
-  host: HostReader | undefined,
-  { settings, dataDir }: EmbeddedFacts,
-): Promise<{ readonly source: string; readonly hash: string } | undefined> {
-  const token = settings.values.get("token");
-  if (token !== undefined && token.value !== "") return { source: token.source, hash: hashToken(token.value) };
-  const file = setting(settings, "token-file");
-  // What lies in its data is written anew with the token that it starts with.
-  if (file === undefined || host === undefined || file.startsWith(`${dataDir}/`)) return undefined;
-  const hash = await hashTokenFile(host, file);
-  return hash === undefined ? undefined : { source: file, hash };
-}
-
 function nodeFindings(servers: readonly EmbeddedFacts[]): Finding[] {
   const names = servers.map((facts) => facts.nodeName);
   const twice = new Set(names.filter((name, index) => names.indexOf(name) !== index));
@@ -137,41 +121,4 @@ async function diskFindings(
   if (stdout.trim() === "") return full;
   const text = `${facts.server}: ${data}/etcd is a mount point: neither ${facts.program.title}'s reset nor we can rename it; mount the disk at ${facts.dataDir} instead`;
   return [...full, { code: "UNSUPPORTED_SETUP", text }];
-}
-
-/** What is known of the snapshot without restoring it: whose it is, and which token it was taken with. */
-async function snapshotFindings(
-  { hosts, servers, quorum }: RestoreLook<EmbeddedFacts>,
-  first: EmbeddedFacts,
-  snapshot: SnapshotFile,
-  token: string | undefined,
-): Promise<Finding[]> {
-  const host = hosts.get(first.server);
-  const wanted =
-    token === undefined ? (serverTokenHash(first) ?? (await configuredToken(host, first))?.hash) : hashToken(token);
-  const of = (what: string): string | undefined => snapshot.metadata?.[`${first.program.name}-${what}`];
-  const { location } = snapshot;
-  const holder = location.kind === "file" ? hosts.get(location.server) : undefined;
-  const tokens =
-    location.kind === "file" && holder !== undefined && !snapshot.name.endsWith(".zip")
-      ? await tokensIn(holder, location.path)
-      : [of("token-hash")].filter((hash) => hash !== undefined);
-  const findings: Finding[] = [];
-  if (wanted !== undefined && tokens.length > 0 && !tokens.includes(wanted)) {
-    const text = `${first.server}: the snapshot was taken with another server token (its hash is ${tokens.join(" or ")}, this one's ${wanted}); give the token of that time as \`token\``;
-    findings.push({ code: "TOKEN_MISMATCH", text });
-  }
-  const clusterId = of("cluster-id");
-  if (clusterId === undefined || host === undefined || !quorum || !servers.some((facts) => facts.running))
-    return findings;
-  const own = await host
-    .query(
-      sh`timeout 20 ${kubectl(first)} get namespace kube-system --output ${"jsonpath={.metadata.uid}"} 2>/dev/null || :`,
-    )
-    .then(({ stdout }) => stdout.trim());
-  if (own !== "" && own !== clusterId) {
-    const text = `${first.server}: the snapshot is another cluster's (${clusterId}; this one is ${own})`;
-    findings.push({ code: "SNAPSHOT_FOREIGN", text, mayAccept: true });
-  }
-  return findings;
 }

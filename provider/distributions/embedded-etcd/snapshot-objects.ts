@@ -8,6 +8,9 @@ import { kubectl } from "./kubernetes";
 import type { Program } from "./program";
 import { supports } from "./versions";
 
+/** Of ours: the distributions do not say by which etcd a snapshot was taken. */
+export const ETCD_VERSION = "etcd-version";
+
 /**
  * What the distribution writes on its objects in S3: which cluster they are of (the UID of kube-system), which server
  * took them, and which token they need. What cannot be told now is left out.
@@ -22,6 +25,7 @@ export async function objectMetadata(
     ...(cluster === undefined ? {} : { [`${name}-cluster-id`]: cluster }),
     [`${name}-node-name`]: facts.nodeName,
     ...(facts.tokenHash === undefined ? {} : { [`${name}-token-hash`]: facts.tokenHash }),
+    ...(facts.etcdVersion === "unknown" ? {} : { [ETCD_VERSION]: facts.etcdVersion }),
   };
 }
 

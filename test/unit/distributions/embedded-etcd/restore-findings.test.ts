@@ -80,6 +80,18 @@ describe("the token", () => {
     expect(await texts(at({}))).toEqual([]);
   });
 
+  test("and a snapshot of a newer etcd is refused where its object says so", async () => {
+    const by = (version: string): Partial<Scene> => ({
+      snapshot: { location: object, metadata: { "etcd-version": version } },
+      servers: [{ etcdVersion: "3.5.26" }],
+    });
+    expect(await texts(by("3.6.7"))).toEqual([
+      expect.stringMatching(/taken by etcd 3\.6\.7, and here is etcd 3\.5\.26/),
+    ]);
+    expect(await texts(by("3.5.9"))).toEqual([]);
+    expect(await texts(by("3.4.23"))).toEqual([]);
+  });
+
   test("in a server's own configuration would keep it from starting, if it is another", async () => {
     const own = { args: ["--token", "s3cret-ours"] };
     expect(await texts({ servers: [{}, own], token: "theirs" })).toEqual([

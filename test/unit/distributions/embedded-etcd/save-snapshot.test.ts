@@ -103,7 +103,12 @@ describe("what goes to S3", () => {
       expect(commandOf(host)).toMatch(/ --etcd-s3=false$/);
       expect(file).not.toHaveProperty("uploaded");
       expect(file.metadata).toEqual({
-        ...{ "k3s-cluster-id": "9b1d", "k3s-node-name": "s1", "k3s-token-hash": "544ad39d2d5a" },
+        ...{
+          "k3s-cluster-id": "9b1d",
+          "k3s-node-name": "s1",
+          "k3s-token-hash": "544ad39d2d5a",
+          "etcd-version": "3.6.7",
+        },
       });
     },
   );
@@ -163,7 +168,11 @@ describe("what goes to S3", () => {
 
   test("without an API server the cluster's id is left out", async () => {
     const host = server({ to: "get namespace", reply: commandFails("s1", "connection refused") });
-    expect((await save(host, {}, s3)).metadata).toEqual({ "k3s-node-name": "s1", "k3s-token-hash": "544ad39d2d5a" });
+    expect((await save(host, {}, s3)).metadata).toEqual({
+      "k3s-node-name": "s1",
+      "k3s-token-hash": "544ad39d2d5a",
+      "etcd-version": "3.6.7",
+    });
   });
 });
 
