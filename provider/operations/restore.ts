@@ -2,7 +2,7 @@ import { BackupError } from "../errors";
 import type { Cluster, S3Settings } from "../model";
 import { takeLock } from "../plan/lock";
 import type { Call } from "./call";
-import { findSnapshot } from "./find-snapshot";
+import { findSnapshot, type FoundSnapshot } from "./find-snapshot";
 import { type ClusterLook, lookAtCluster } from "./look-at-cluster";
 import { reachServer, type ReachedHosts } from "./reach";
 import { refuseFindings } from "./restore-findings";
@@ -53,33 +53,33 @@ export async function restoreSnapshot(cluster: Cluster, request: RestoreRequest,
   call.progress.status("looking at the cluster");
   // Looked at before the lock is taken, because taking it is a change: what is done already must change nothing.
   const look = await lookAtCluster(cluster);
-  if (look.open === undefined) {
-    const done = await findDone(cluster, request, look);
-    if (done !== undefined) return done;
-  }
+  const first = look.open === undefined ? await lookForDone(cluster, request, look) : undefined;
+  if (first?.done !== undefined) return first.done;
   const hosts = await participants(cluster, look.hosts);
   const lock = await takeLock(cluster.name, `restore ${request.snapshot}`, hosts);
   try {
     const guarded = new Map([...hosts].map(([name, host]) => [name, lock.guard(host)]));
-    return await runRestore({ cluster, request, call, hosts: guarded });
+    return await runRestore({ cluster, request, call, hosts: guarded, snapshot: first?.snapshot });
   } finally {
     await lock.release();
   }
 }
 
-/** The report of this very restore when it is the last that was done; undefined when there is something to do, and nothing against it. */
-async function findDone(
-  cluster: Cluster,
-  request: RestoreRequest,
-  look: ClusterLook,
-): Promise<RestoreReport | undefined> {
-  if (request.snapshot === "latest" && isDone(look.marker, request, undefined)) return look.marker.report;
+interface FirstLook {
+  /** The report of this very restore, when it is the last that was done. */
+  readonly done?: RestoreReport;
+  /** What is to be restored otherwise: nothing was found against it. */
+  readonly snapshot?: FoundSnapshot;
+}
+
+async function lookForDone(cluster: Cluster, request: RestoreRequest, look: ClusterLook): Promise<FirstLook> {
+  if (request.snapshot === "latest" && isDone(look.marker, request, undefined)) return { done: look.marker.report };
   const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look);
   refuseTakenHere(snapshot.title);
   const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
-  if (isDone(look.marker, request, identity)) return look.marker.report;
+  if (isDone(look.marker, request, identity)) return { done: look.marker.report };
   await refuseFindings(cluster, look, snapshot, request);
-  return undefined;
+  return { snapshot };
 }
 
 /** The servers, and the machines whose API servers stop and start with them. */

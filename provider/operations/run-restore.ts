@@ -5,7 +5,7 @@ import { applyPlan, interrupted, putBack, settle } from "../plan/apply";
 import { type Attempt, isKnownTo, journalFor, type Journal, type OpenAttempt } from "../plan/journal";
 import type { Hosts, Plan, Stage } from "../plan/plan";
 import type { Call } from "./call";
-import { findSnapshot } from "./find-snapshot";
+import { findSnapshot, type FoundSnapshot } from "./find-snapshot";
 import { finishRestore, forgetElsewhere } from "./finish-restore";
 import { type ClusterLook, lookAtCluster } from "./look-at-cluster";
 import { highestRevision, nameAttempt, planRestore } from "./plan-restore";
@@ -21,6 +21,8 @@ export interface RestoreJob {
   readonly call: Call;
   /** Every participating server; each change first checks that the lock is still ours. */
   readonly hosts: Hosts;
+  /** Found, and read whole where that can be done, before the lock was taken: reading a large file again takes seconds. */
+  readonly snapshot?: FoundSnapshot | undefined;
 }
 
 /** Ends what an earlier attempt left open, then restores, unless ending it was the restore. */
@@ -34,7 +36,7 @@ export async function runRestore(job: RestoreJob): Promise<RestoreReport> {
 
 async function beginRestore(job: RestoreJob, look: ClusterLook, journal: Journal): Promise<RestoreReport> {
   const { cluster, request, call, hosts } = job;
-  const snapshot = await findSnapshot(cluster, request.snapshot, request.s3, look);
+  const snapshot = job.snapshot ?? (await findSnapshot(cluster, request.snapshot, request.s3, look));
   refuseTakenHere(snapshot.title);
   const identity = restoreIdentity(cluster, snapshot.title, request.triggers);
   if (isDone(look.marker, request, identity)) return look.marker.report;

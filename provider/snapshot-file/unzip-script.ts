@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import { type Command, sh } from "../transport/shell";
+import { digestFunction } from "./verify-script";
 import type { ZipEntry } from "./zip";
 
 /**
@@ -24,15 +25,19 @@ export function verifyZipScript(path: string, entry: ZipEntry): Command {
   const body = entry.sizeBytes - 32;
   return sh`( ${unpackFunction(path, entry)}
   [ -f "$f" ] || { echo missing; exit 0; }
-  command -v sha256sum >/dev/null 2>&1 || { echo 'sha256sum: not found' >&2; exit 127; }
+  ${digestFunction}
   set -- $(stat -c '%s %Y' "$f") && [ $# -eq 2 ] || exit 1
-  # A pipe tells the status of its last program only: unpack says on another way that it failed.
-  want=$({ { unpack 2>/dev/null || echo damaged >&3; } | tail -c 32 | od -An -v -tx1 | tr -d ' \n'; } 3>&1)
-  case $want in *damaged*) echo 'corrupt what it holds is damaged'; exit 0 ;; esac
+  # Unpacked once: one branch keeps the trailer, the other hashes the rest. A pipe tells the status of its last program
+  # only, so unpack says on another way that it failed; and all is read to its end: a pipe that is closed kills who writes.
+  found=$({ { { unpack 2>/dev/null || echo damaged >&4; } | tee /dev/fd/3 |
+    { printf 'have %s\n' "$(head -c ${body} | digest)" >&4; cat >/dev/null; }; } 3>&1 |
+    printf 'want %s\n' "$(tail -c 32 | od -An -v -tx1 | tr -d ' \n')" >&4; } 4>&1)
+  case $found in *damaged*) echo 'corrupt what it holds is damaged'; exit 0 ;; esac
+  want=$(printf '%s\n' "$found" | sed -n 's/^want //p') have=$(printf '%s\n' "$found" | sed -n 's/^have //p')
   [ "\${#want}" -eq 64 ] || { echo 'corrupt what it holds is cut off'; exit 0; }
-  have=$(unpack 2>/dev/null | head -c ${body} | sha256sum | cut -d' ' -f1) && [ "\${#have}" -eq 64 ] || exit 1
+  [ "\${#have}" -eq 64 ] || exit 1
   if [ "$want" != "$have" ]; then echo 'corrupt the SHA-256 trailer of what it holds does not match'; exit 0; fi
-  whole=$(sha256sum <"$f" | cut -d' ' -f1) && [ "\${#whole}" -eq 64 ] || exit 1
+  whole=$(digest <"$f") && [ "\${#whole}" -eq 64 ] || exit 1
   echo "sound $1 $2 $whole"
 )`;
 }

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import { BackupError } from "../errors";
 import type { Host } from "../transport/host";
+import { digestFunction } from "../snapshot-file/verify-script";
 import { type Command, script, sh } from "../transport/shell";
 import { curlConfig, curlFailure, curlPrelude } from "./curl";
 import type { S3Bucket } from "./s3-bucket";
@@ -82,6 +83,11 @@ while have=$(wc -c <"$t") && [ "$have" -ne ${sizeBytes} ]; do
   { [ "$fruitless" -lt 5 ] && [ $((end - $(date +%s))) -gt $((1 << fruitless)) ]; } || report
   sleep $((1 << fruitless))
 done
-${sha256 === undefined ? sh`:` : sh`[ "$(sha256sum <"$t" | cut -d' ' -f1)" = ${sha256} ] || { echo differs; exit 0; }`}
+${
+  sha256 === undefined
+    ? sh`:`
+    : sh`${digestFunction}
+[ "$(digest <"$t")" = ${sha256} ] || { echo differs; exit 0; }`
+}
 { sync "$t" 2>/dev/null || sync; } && mv -f "$t" ${path} && echo fetched`;
 }

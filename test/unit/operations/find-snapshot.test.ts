@@ -71,6 +71,7 @@ describe("latest", () => {
     put("s1", "a.db", whole, noon);
     put("s2", "b.db", whole, noon + 1);
     one("s2").stub("sha256sum", "exit 5");
+    one("s2").stub("openssl", "exit 5");
     await expect(find("latest")).rejects.toThrow();
   });
 });
