@@ -9,7 +9,7 @@ import { formatEnvironmentFile } from "./environment";
 import { resetArguments } from "./exec-start";
 import type { EmbeddedFacts } from "./facts";
 import { knownSecrets } from "./known-secrets";
-import type { RestorePlaces } from "./restore-places";
+import { removeDropIn, type RestorePlaces } from "./restore-places";
 import { setting } from "./config-files";
 
 /** K3s says so, and exits 0: only both together are success. RKE2 and old versions put other words around it. */
@@ -37,7 +37,8 @@ export function endReset(facts: EmbeddedFacts, places: RestorePlaces): Command {
   return script(
     sh`systemctl stop ${places.resetUnit} 2>/dev/null
 systemctl reset-failed ${places.resetUnit} 2>/dev/null
-rm -f ${places.dropIn} ${`${places.work}/reset.env`} || exit 1`,
+rm -f ${`${places.work}/reset.env`} || exit 1`,
+    removeDropIn(places),
     killContainers(facts),
   );
 }
@@ -80,7 +81,7 @@ function startReset(facts: EmbeddedFacts, places: RestorePlaces, token: string |
   return titled(
     "begin the reset",
     script(
-      sh`mkdir -p ${`${facts.configFile}.d`} && : >${places.log} && chmod 600 ${places.log} || exit 1`,
+      sh`mkdir -p ${`${facts.configFile}.d`} && ( umask 077; : >${places.log} ) && chmod 600 ${places.log} || exit 1`,
       installFile(places.dropIn, dropIn, 0o600),
       sh`[ $? -eq 0 ] || exit 1`,
       installFile(`${places.work}/reset.env`, formatEnvironmentFile(environment), 0o600),
