@@ -2,12 +2,17 @@ import { type Command, script, sh } from "../../transport/shell";
 import { startDependants } from "../held-unit";
 import { writeMarker } from "../marker-file";
 import type { EmbeddedFacts } from "./facts";
-import { restorePlaces } from "./restore-places";
+import { removeDropIn, restorePlaces } from "./restore-places";
 
 /** Ends an attempt on one server: the restore is on record outside etcd's data; what told it to join, and what was staged, is gone. */
 export function finishServer(cluster: string, facts: EmbeddedFacts, attempt: string, marker: string): Command {
-  const { work, dropIn } = restorePlaces(cluster, facts, attempt);
-  return script(startDependants(work), sh`rm -f ${dropIn} || exit 1`, writeMarker(cluster, marker), sh`rm -rf ${work}`);
+  const places = restorePlaces(cluster, facts, attempt);
+  return script(
+    startDependants(places.work),
+    removeDropIn(places),
+    writeMarker(cluster, marker),
+    sh`rm -rf ${places.work}`,
+  );
 }
 
 /**
@@ -20,11 +25,11 @@ export function leaveServer(
   attempt: string,
   marker: string | undefined,
 ): Command {
-  const { work, dropIn } = restorePlaces(cluster, facts, attempt);
+  const places = restorePlaces(cluster, facts, attempt);
   return script(
-    startDependants(work),
-    sh`rm -f ${dropIn} || exit 1`,
+    startDependants(places.work),
+    removeDropIn(places),
     ...(marker === undefined ? [] : [writeMarker(cluster, marker)]),
-    sh`rm -rf ${work}`,
+    sh`rm -rf ${places.work}`,
   );
 }

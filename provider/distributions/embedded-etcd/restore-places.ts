@@ -1,5 +1,7 @@
+import { posix } from "node:path";
 import { readOpenAttempt } from "../../plan/journal";
 import { attemptDirectory } from "../../plan/server-directory";
+import { type Command, sh } from "../../transport/shell";
 import type { EmbeddedFacts } from "./facts";
 
 /** What one attempt puts on a server, and where. */
@@ -31,6 +33,12 @@ export function restorePlaces(cluster: string, facts: EmbeddedFacts, attempt: st
 
 export function restoreDropIn(configFile: string): string {
   return `${configFile}.d/zzz-etcd-backup-restore.yaml`;
+}
+
+/** Takes away what counts only during a restore, and the folder with it when it holds nothing else. */
+export function removeDropIn({ dropIn }: RestorePlaces): Command {
+  return sh`rm -f ${dropIn} || exit 1
+rmdir ${posix.dirname(dropIn)} 2>/dev/null || :`;
 }
 
 export function asidePath({ dataDir }: EmbeddedFacts, attempt: string): string {
