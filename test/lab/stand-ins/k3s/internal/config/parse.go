@@ -123,8 +123,9 @@ func (r *raw) finish(positional []string) (*Options, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.NodeName = strings.ToLower(host)
+		r.NodeName = host
 	}
+	r.NodeName = strings.ToLower(r.NodeName)
 	if r.Token == "" && r.tokenFile != "" {
 		content, err := os.ReadFile(r.tokenFile)
 		if err != nil {
