@@ -4,6 +4,7 @@ import type { HostReader } from "../../transport/host";
 import { sh } from "../../transport/shell";
 import type { Finding, RestoreLook } from "../distribution";
 import { spaceFindings } from "../free-space";
+import { flagOn } from "./config-files";
 import type { EmbeddedFacts, Tool } from "./facts";
 import { memberFindings } from "./member-findings";
 import { configuredToken, snapshotFindings } from "./snapshot-findings";
@@ -36,6 +37,7 @@ export async function restoreFindings(
   return [
     ...perServer.flat(),
     ...nodeFindings(servers),
+    ...apiServerFindings(servers),
     ...(await memberFindings(look)),
     ...(await snapshotFindings(look, first, snapshot, token)),
   ];
@@ -97,6 +99,14 @@ function nodeFindings(servers: readonly EmbeddedFacts[]): Finding[] {
     code: "SETTING_NOT_FOUND",
     text: `two servers are the node ${name}; give each its own \`node-name\``,
   }));
+}
+
+/** After the reset it is asked for Nodes and secrets, and it has to say that the cluster is back. */
+function apiServerFindings(servers: readonly EmbeddedFacts[]): Finding[] {
+  const without = servers.filter(({ settings }) => flagOn(settings, "disable-apiserver")).map(({ server }) => server);
+  if (without.length === 0) return [];
+  const text = `${without.join(", ")}: etcd without an API server (disable-apiserver) cannot be restored from here yet; follow the distribution's own documentation`;
+  return [{ code: "UNSUPPORTED_SETUP", text }];
 }
 
 /** A restore holds, for a while, the staged file, the safety snapshot, the new data and the old data. */

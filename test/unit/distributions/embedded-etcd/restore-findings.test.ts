@@ -174,6 +174,12 @@ test("two servers that are one node would never be two members", async () => {
   ]);
 });
 
+test("a server without an API server could not be asked afterwards", async () => {
+  expect(await texts({ servers: [{}, { args: ["--disable-apiserver"] }] })).toEqual([
+    expect.stringMatching(/^s2: etcd without an API server/),
+  ]);
+});
+
 describe("disks", () => {
   // The snapshot has 100 MiB, the present data 50 MiB, a new WAL 64 MiB.
   test.each<[string, readonly number[], boolean, Partial<Scene>]>([
