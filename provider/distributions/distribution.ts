@@ -201,6 +201,7 @@ export interface RestoreStagesRequest {
 export interface RestoreLook<Facts extends ServerFacts = ServerFacts> {
   readonly hosts: ReadonlyMap<string, ConnectedHost>;
   readonly servers: readonly Facts[];
+  readonly members: Members;
   /** What each member says of itself; undefined for one that does not answer. */
   readonly status: ReadonlyMap<string, MemberLook | undefined>;
   readonly quorum: boolean;
@@ -208,7 +209,7 @@ export interface RestoreLook<Facts extends ServerFacts = ServerFacts> {
 
 /** Bringing servers back to a snapshot. */
 export interface Restores<Facts extends ServerFacts = ServerFacts> {
-  /** Why a restore would be refused before anything is touched. */
+  /** Why a restore would be refused before anything is touched. `token`: the one that the snapshot was taken with; undefined: the servers'. */
   findings(
     cluster: Cluster,
     look: RestoreLook<Facts>,
@@ -227,6 +228,8 @@ export interface Restores<Facts extends ServerFacts = ServerFacts> {
   finish(cluster: string, facts: Facts, attempt: string, marker: string): Command;
   /** Ends an attempt on one server that another restore supersedes: what it kept from running runs again. The marker is what is on record from now on. */
   leave(cluster: string, facts: Facts, attempt: string, marker: string | undefined): Command;
+  /** The same on the machine of an API server: it runs again if it did before that attempt. */
+  leaveApiServer?(cluster: string, apiServer: ApiServer, attempt: string): Command;
   /** Waits until an agent is back in the restored cluster, and restarts it when it does not come. True when it did that. */
   wakeAgent?(
     agent: Host,
@@ -234,6 +237,4 @@ export interface Restores<Facts extends ServerFacts = ServerFacts> {
     servers: readonly Facts[],
     readers: ReadonlyMap<string, HostReader>,
   ): Promise<boolean>;
-  /** The same on the machine of an API server: it runs again if it did before that attempt. */
-  leaveApiServer(cluster: string, apiServer: ApiServer, attempt: string): Command;
 }

@@ -30,7 +30,8 @@ done`,
 /** Starts what ran before `stopHeld`. What another attempt held then, it still holds. */
 export function startAsBefore(unit: string, work: string): Command {
   return script(
-    sh`if [ "$(cat ${`${work}/held`} 2>/dev/null)" != yes ]; then
+    // Without a record it was never stopped, or is put back already.
+    sh`if [ "$(cat ${`${work}/held`} 2>/dev/null || echo yes)" != yes ]; then
   ${letGo(unit)}
 fi`,
     sh`case "$(cat ${`${work}/unit`} 2>/dev/null)" in

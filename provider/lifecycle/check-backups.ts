@@ -1,3 +1,4 @@
+import { SAFETY_PREFIX } from "../distributions/distribution";
 import type { DistributionName } from "../model";
 import { clusterRule } from "./check-cluster";
 import { s3Rule } from "./check-s3";
@@ -46,10 +47,23 @@ const etcdRule = object(
   },
 );
 
+/** What prunes on a server compares beginnings, and what restores save must not be pruned. */
+const embeddedNameRule: Rule = (value, path, report) => {
+  name(value, path, report);
+  if (typeof value !== "string" || value === "") return;
+  if (SAFETY_PREFIX.startsWith(value) || value.startsWith(SAFETY_PREFIX)) {
+    report(
+      path,
+      `would prune the \`${SAFETY_PREFIX}…\` snapshots that restores take: choose a name that begins otherwise`,
+    );
+  }
+};
+
 function embeddedRule(distribution: DistributionName | undefined): Rule {
   return object(
     {
       ...fields,
+      snapshotName: distribution === undefined ? name : embeddedNameRule,
       schedule: distribution === undefined ? scheduleRule : embeddedScheduleRule,
       compress: flag,
       restart: oneOf("rolling", "none"),

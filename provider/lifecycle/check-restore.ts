@@ -34,7 +34,9 @@ const shared = { triggers: [], safetySnapshot: true };
 /** The codes of findings that may be overruled. */
 export const overrulable = [
   "MEMBER_LOST",
+  "NO_SPACE",
   "SNAPSHOT_FOREIGN",
+  "UNSUPPORTED_SETUP",
   "UNSUPPORTED_VERSION",
 ] as const satisfies readonly ErrorCode[];
 

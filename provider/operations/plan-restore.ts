@@ -37,9 +37,9 @@ export function planRestore(cluster: Cluster, look: ClusterLook, wanted: WantedR
       members: look.members,
       quorum: look.quorum,
       snapshotName: snapshot?.file.name,
-      token: request.token,
+      token: request.token ?? cluster.token,
     },
-    safety: request.safetySnapshot ? livingServers(look) : [],
+    safety: request.safetySnapshot ? safetyOrder(look) : [],
     ...{ bumpRevision: request.bumpRevision, highestRevision: highestRevision(look) },
     fetch: async (server: string, path: string): Promise<void> => {
       const host = look.hosts.get(server);
@@ -82,15 +82,20 @@ export function highestRevision(look: ClusterLook): number {
 const PATIENCE_MS = 180_000;
 
 /** Servers whose etcd answers: their data is saved before anything stops. */
-export function livingServers(look: ClusterLook): string[] {
-  return look.servers.map((facts) => facts.server).filter((server) => look.status.get(server) !== undefined);
+function livingServers({ servers, status }: ClusterLook): string[] {
+  return servers.map((facts) => facts.server).filter((server) => status.get(server) !== undefined);
+}
+
+/** The one that has most comes first: where one is enough, it is that. */
+function safetyOrder(look: ClusterLook): string[] {
+  const revision = (server: string): number => look.status.get(server)?.revision ?? 0;
+  return livingServers(look).sort((a, b) => revision(b) - revision(a));
 }
 
 /** The plan in words. Times, never ages: two previews of the same plan read the same. */
 export function describePlan(
   look: ClusterLook,
   { plan, notes }: RestorePlan,
-  attempt: string,
   cluster: Cluster,
   request: RestoreRequest,
   snapshot: FoundSnapshot,
@@ -103,10 +108,6 @@ export function describePlan(
       ? []
       : [`${facts.server} ${status.revision}${status.memberId === status.leaderId ? " (leader)" : ""}`];
   });
-  const { restores } = distributionOf(cluster);
-  const places = look.servers.flatMap((facts) =>
-    restores.setAside(facts, attempt).map((path) => `${facts.server}:${path.replaceAll(attempt, "<time>")}`),
-  );
   return [
     `Restore ${cluster.name} to ${snapshot.title}, ${megabytes(snapshot.file.sizeBytes)}, taken ${snapshot.file.takenAt}.`,
     `Everything written to etcd after ${snapshot.file.takenAt} will be lost.`,
@@ -121,7 +122,6 @@ export function describePlan(
     ...plan.stages.map(
       (stage, index) => `${index + 1}. ${stage[0]?.title ?? ""}: ${stage.map((step) => step.server).join(", ")}`,
     ),
-    `The old data is set aside, not deleted: ${places.join(", ")}.`,
     ...notes,
   ];
 }

@@ -37,7 +37,7 @@ export async function previewRestore(cluster: Cluster, request: RestoreRequest, 
   const planned = planRestore(cluster, look, { attempt, identity, request, snapshot });
   return {
     snapshot: snapshot.title,
-    lines: [...openLines(look.open, identity), ...describePlan(look, planned, attempt, cluster, request, snapshot)],
+    lines: [...openLines(look.open, identity), ...describePlan(look, planned, cluster, request, snapshot)],
     refusals: (await restoreFindings(cluster, look, snapshot, request)).map((finding) => finding.text),
     done: false,
   };

@@ -32,7 +32,7 @@ export async function restoreFindings(
 ): Promise<readonly Finding[]> {
   const { restores } = distributionOf(cluster);
   const findings = [
-    ...(await restores.findings(cluster, look, snapshot.file, request.token)),
+    ...(await restores.findings(cluster, look, snapshot.file, request.token ?? cluster.token)),
     ...(await apiServerFindings(cluster)),
   ];
   return findings

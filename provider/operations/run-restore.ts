@@ -141,9 +141,10 @@ async function supersede({ cluster, hosts }: RestoreJob, look: ClusterLook, open
   const marker = look.marker === undefined ? undefined : JSON.stringify(outdated(look.marker));
   // Before the servers: an API server may run on one of their machines, where what is remembered goes away.
   await Promise.all(
-    (cluster.apiServers ?? []).map(async (apiServer) =>
-      hosts.get(apiServer.name)?.run(restores.leaveApiServer(cluster.name, apiServer, open.attempt)),
-    ),
+    (cluster.apiServers ?? []).map(async (apiServer) => {
+      const leave = restores.leaveApiServer?.(cluster.name, apiServer, open.attempt);
+      if (leave !== undefined) await hosts.get(apiServer.name)?.run(leave);
+    }),
   );
   await Promise.all(
     look.servers.map(async (facts) => {

@@ -57,7 +57,7 @@ export function embeddedFacts({ configFiles = [], data, ...own }: GivenEmbeddedF
       environment: environment.map((one) => ({ ...one, source: program.unit })),
     }),
     data: {
-      ...{ hasEtcd: true, hasSqlite: false, databaseBytes: 400_000, hasResetFlag: false, hasTombstone: false },
+      ...{ hasEtcd: true, hasSqlite: false, databaseBytes: 400_000 },
       ...data,
     },
   };

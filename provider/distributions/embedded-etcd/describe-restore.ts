@@ -1,7 +1,7 @@
 import type { SnapshotFile } from "../../model";
 import type { RestoreStagesRequest } from "../distribution";
 import type { EmbeddedFacts } from "./facts";
-import { firstServer } from "./restore-places";
+import { firstServer, placesOfOldData } from "./restore-places";
 import { knownProblems } from "./versions";
 
 /** What the plan says of itself beside its stages. */
@@ -24,6 +24,8 @@ export function describeRestore(
       : `All ${title} servers stop at once; the containers that run go on running.`,
     "Kubernetes forgets what was created after the snapshot: Pods that it does not know any more are stopped, and what it does know is started again.",
     "The revision goes back with the data: restart what watches and was not restarted with the servers.",
+    `The old data is set aside, not deleted: ${servers.map((facts) => `${facts.server}:${placesOfOldData(facts, "<time>").aside}`).join(", ")}.`,
+    `Certificates and token of ${first.server} are kept in ${placesOfOldData(first, "<time>").identity}.`,
     `It takes about ${seconds} s; the API server is away until ${first.server} serves.`,
     ...advice(servers),
   ];

@@ -58,8 +58,6 @@ db=$data/server/db
 part data
 [ ! -d "$db/etcd/member" ] || echo etcd
 [ ! -e "$db/state.db" ] || echo sqlite
-[ ! -e "$db/reset-flag" ] || echo reset-flag
-[ ! -e "$db/etcd/tombstone" ] || echo tombstone
 part size; stat -c %s "$db/etcd/member/snap/db" 2>/dev/null
 part member; cat "$db/etcd/name" 2>/dev/null
 part peer; sed -n 's/^initial-advertise-peer-urls: *//p' "$db/etcd/config" 2>/dev/null

@@ -1,4 +1,3 @@
-import { script } from "../../transport/shell";
 import type { Distribution } from "../distribution";
 import { wakeAgent } from "./agents";
 import { scheduledBackups } from "./backups";
@@ -8,7 +7,7 @@ import { finishServer, leaveServer } from "./finish-server";
 import { inspect } from "./inspect";
 import type { Program } from "./program";
 import { restoreFindings } from "./restore-findings";
-import { asidePath, firstServer } from "./restore-places";
+import { firstServer, placesOfOldData } from "./restore-places";
 import { restoreStages } from "./restore-stages";
 import { saveSnapshot } from "./save-snapshot";
 import { settle } from "./settle";
@@ -37,7 +36,7 @@ export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
       describe: describeRestore,
       stages: restoreStages,
       settle,
-      setAside: (facts, attempt) => [asidePath(facts, attempt)],
+      setAside: (facts, attempt) => Object.values(placesOfOldData(facts, attempt)),
       finish: finishServer,
       leave: leaveServer,
       wakeAgent: async (agent, unit, servers, readers) => {
@@ -45,8 +44,6 @@ export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
         const reader = first === undefined ? undefined : readers.get(first.server);
         return first !== undefined && reader !== undefined && (await wakeAgent(agent, unit, first, reader));
       },
-      // Their API servers are part of them.
-      leaveApiServer: () => script(),
     },
   };
 }

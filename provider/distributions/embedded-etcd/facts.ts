@@ -63,7 +63,4 @@ export interface DataFacts {
   readonly hasSqlite: boolean;
   /** Size of etcd's database, 0 when there is none. */
   readonly databaseBytes: number;
-  /** Left by a restore that was not followed by a normal start. */
-  readonly hasResetFlag: boolean;
-  readonly hasTombstone: boolean;
 }

@@ -113,7 +113,6 @@ async function look(program: Program, host: HostReader, cluster: Cluster, questi
     snapshots: lines("snapshots").flatMap(localSnapshot),
     data: {
       ...{ hasEtcd: there.has("etcd"), hasSqlite: there.has("sqlite"), databaseBytes: Number(part("size")) },
-      ...{ hasResetFlag: there.has("reset-flag"), hasTombstone: there.has("tombstone") },
     },
     hasNodePassword: part("node-password") !== "",
     tokenHash: part("token") || undefined,

@@ -6,21 +6,29 @@ import { formatConfig } from "./config-text";
 import type { EmbeddedFacts } from "./facts";
 import type { RestorePlaces } from "./restore-places";
 
-/**
- * Starts a server without data, so that it joins the first one: whatever its own configuration says about where, and
- * whether to begin a cluster of its own. What tells it lies in a file that goes when the restore is done.
- */
+/** Where a server joins the first one. */
+export function joinUrl({ address, supervisorPort }: EmbeddedFacts): string {
+  return `https://${address.includes(":") ? `[${address}]` : address}:${supervisorPort}`;
+}
+
+/** What a server is told to join the first one, whatever its own files say about where, and whether to begin a cluster. */
+export function joinSettings(
+  facts: EmbeddedFacts,
+  first: EmbeddedFacts,
+  token: string | undefined,
+): Readonly<Record<string, string>> {
+  return { server: joinUrl(first), ...tokenFor(facts, token) };
+}
+
+/** Starts a server without data, so that it joins. What tells it lies in a file that goes when the restore is done. */
 export function joinServer(
   facts: EmbeddedFacts,
   first: EmbeddedFacts,
   places: RestorePlaces,
   token: string | undefined,
 ): Command {
-  const host = first.address.includes(":") ? `[${first.address}]` : first.address;
-  const dropIn = formatConfig("A restore is under way. Removed by the restore itself.", {
-    server: `https://${host}:${first.supervisorPort}`,
-    ...tokenFor(facts, token),
-  });
+  const settings = joinSettings(facts, first, token);
+  const dropIn = formatConfig("A restore is under way. Removed by the restore itself.", settings);
   return script(
     sh`mkdir -p ${`${facts.configFile}.d`} || exit 1`,
     installFile(places.dropIn, dropIn, 0o600),

@@ -1,13 +1,14 @@
 import type { EtcdListedMember } from "../../transport/etcd";
 import type { Finding, RestoreLook } from "../distribution";
-import { membersOf } from "../members";
 import type { EmbeddedFacts } from "./facts";
 
 /** While a quorum is alive, one lost member is replaced; and a member that nobody listed would be split from the rest. */
 export async function memberFindings(look: RestoreLook<EmbeddedFacts>): Promise<Finding[]> {
   if (!look.quorum) return [];
   const listed = await listMembers(look);
-  return [...lostMembers(look), ...unlistedMembers(look, listed)];
+  if (listed !== undefined) return [...lostMembers(look), ...unlistedMembers(look, listed)];
+  const text = "etcd's members could not be listed: one that is not in `servers` would go on with the old data";
+  return [...lostMembers(look), { code: "MEMBER_LOST", text, mayAccept: true }];
 }
 
 function lostMembers({ servers, status }: RestoreLook<EmbeddedFacts>): Finding[] {
@@ -39,14 +40,15 @@ function unlistedMembers({ servers }: RestoreLook<EmbeddedFacts>, listed: readon
     }));
 }
 
+/** Asked of one living member after the other; undefined when none answers. */
 async function listMembers({
   servers,
   status,
-  hosts,
-}: RestoreLook<EmbeddedFacts>): Promise<readonly EtcdListedMember[]> {
-  const facts = servers.find(({ server }) => status.get(server) !== undefined);
-  if (facts === undefined) return [];
-  return membersOf({ distribution: facts.program.name, name: "", servers: [] }, servers, hosts)
-    .use(facts, (member) => member.members())
-    .catch(() => []);
+  members,
+}: RestoreLook<EmbeddedFacts>): Promise<readonly EtcdListedMember[] | undefined> {
+  for (const facts of servers.filter(({ server }) => status.get(server) !== undefined)) {
+    const listed = await members.use(facts, (member) => member.members()).catch(() => undefined);
+    if (listed !== undefined) return listed;
+  }
+  return undefined;
 }

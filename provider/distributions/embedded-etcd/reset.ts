@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { BackupError } from "../../errors";
+import { BackupError, hasCode } from "../../errors";
 import { installFile } from "../../transport/install-file";
 import type { Host, HostReader } from "../../transport/host";
 import { type Command, redact, script, sh, titled } from "../../transport/shell";
@@ -36,6 +36,10 @@ export async function runReset(
 export function endReset(facts: EmbeddedFacts, places: RestorePlaces): Command {
   return script(
     sh`systemctl stop ${places.resetUnit} 2>/dev/null
+case $(systemctl show ${places.resetUnit} -p ActiveState --value) in
+inactive | failed | '') ;;
+*) echo ${`the reset is still running: stop it with \`systemctl kill -s KILL ${places.resetUnit}\``} >&2; exit 1 ;;
+esac
 systemctl reset-failed ${places.resetUnit} 2>/dev/null
 rm -f ${`${places.work}/reset.env`} || exit 1`,
     removeDropIn(places),
@@ -104,10 +108,10 @@ interface ResetSeen {
 }
 
 async function waitForEnd(host: HostReader, places: RestorePlaces, end: number): Promise<ResetSeen> {
-  for (let unanswered = 0; ;) {
+  for (;;) {
     const answer = await host.query(lookAtReset(places)).catch((error: unknown) => {
       // It runs on without us: a connection that breaks off is no reason to give it up.
-      if (++unanswered > 2) throw error;
+      if (Date.now() > end || hasCode(error, "LOCK_LOST")) throw error;
       return undefined;
     });
     const seen = answer === undefined ? undefined : readReset(answer.stdout);

@@ -6,25 +6,17 @@ import type { RestorePlaces } from "./restore-places";
 /** Whether a name is taken, be it by a link to a disk that is not mounted. */
 const there = rawScript(`there() { [ -e "$1" ] || [ -L "$1" ]; }`);
 
-/**
- * Sets etcd's data aside by one rename. Everything else in `server/db` stays, above all the snapshots. What belongs to
- * another token than the snapshot's is set aside too: K3s makes it anew when the server joins.
- */
-export function setAside(facts: EmbeddedFacts, places: RestorePlaces, withToken: boolean): Command {
-  const identity = withToken ? ["tls", "cred", "token"] : [];
+/** Sets etcd's data aside by one rename. Everything else in `server/db` stays, above all the snapshots. */
+export function setDataAside(facts: EmbeddedFacts, places: RestorePlaces): Command {
   return sh`server=${`${facts.dataDir}/server`} aside=${places.aside} work=${places.work}
 mkdir -p "$work" || exit 1
 ${there}
 ${rememberOnce(`${places.work}/data`, sh`there ${`${facts.dataDir}/server/db/etcd`} && echo yes || echo no`)}
 if [ "$(cat "$work/data")" = yes ] && ! there "$aside"; then mv "$server/db/etcd" "$aside" || exit 1; fi
-for f in ${identity}; do
-  kept=$aside.$f
-  ! there "$server/$f" || there "$kept" || mv "$server/$f" "$kept" || exit 1
-done
 sync`;
 }
 
-/** The reverse of `setAside`, from wherever it stopped. What lies in the old data's place was made by this attempt. */
+/** The reverse of `setDataAside`, from wherever it stopped. What lies in the old data's place was made by this attempt. */
 export function putDataBack(facts: EmbeddedFacts, places: RestorePlaces): Command {
   return sh`server=${`${facts.dataDir}/server`} aside=${places.aside} work=${places.work}
 ${there}
@@ -33,17 +25,35 @@ if there "$aside"; then
 elif [ "$(cat "$work/data" 2>/dev/null)" = no ]; then
   rm -rf "$server/db/etcd" || exit 1
 fi
-for f in tls cred token; do
-  kept=$aside.$f
-  ! there "$kept" || { rm -rf "$server/$f" && mv "$kept" "$server/$f"; } || exit 1
-done
 rm -f "$work/data"
 sync`;
 }
 
-/** Copies what a reset writes over: certificates, credentials and tokens. They are small, and secret: the copies are root's alone. */
+/** Sets aside what belongs to another token than the snapshot's: it is made anew when the server joins. */
+export function setIdentityAside(facts: EmbeddedFacts, places: RestorePlaces): Command {
+  return sh`server=${`${facts.dataDir}/server`} kept=${places.identity}
+${there}
+mkdir -p "$kept" && chmod 700 "$kept" || exit 1
+for f in tls cred token; do
+  ! there "$server/$f" || there "$kept/$f" || mv "$server/$f" "$kept/$f" || exit 1
+done
+sync`;
+}
+
+/** The reverse of `setIdentityAside`, from wherever it stopped. */
+export function moveIdentityBack(facts: EmbeddedFacts, places: RestorePlaces): Command {
+  return sh`server=${`${facts.dataDir}/server`} kept=${places.identity}
+${there}
+for f in tls cred token; do
+  ! there "$kept/$f" || { rm -rf "$server/$f" && mv "$kept/$f" "$server/$f"; } || exit 1
+done
+rmdir "$kept" 2>/dev/null
+sync`;
+}
+
+/** Copies what a reset writes over: certificates, credentials and tokens. Data and snapshots of before need their token. */
 export function keepIdentity(facts: EmbeddedFacts, places: RestorePlaces): Command {
-  return sh`server=${`${facts.dataDir}/server`} kept=${`${places.work}/kept`}
+  return sh`server=${`${facts.dataDir}/server`} kept=${places.identity}
 ${there}
 if [ ! -e "$kept" ]; then
   rm -rf "$kept.new" && mkdir -p "$kept.new" && chmod 700 "$kept.new" || exit 1
@@ -57,7 +67,7 @@ fi`;
 
 /** Puts back what `keepIdentity` copied, and takes away what the reset made beside it. */
 export function putIdentityBack(facts: EmbeddedFacts, places: RestorePlaces): Command {
-  return sh`server=${`${facts.dataDir}/server`} kept=${`${places.work}/kept`}
+  return sh`server=${`${facts.dataDir}/server`} kept=${places.identity}
 ${there}
 if [ -e "$kept" ]; then
   for f in tls cred token agent-token node-token; do

@@ -6,6 +6,7 @@ import type { Finding, RestoreLook } from "../distribution";
 import { spaceFindings } from "../free-space";
 import { flagOn } from "./config-files";
 import type { EmbeddedFacts, Tool } from "./facts";
+import { joinFindings } from "./join-findings";
 import { memberFindings } from "./member-findings";
 import { configuredToken, snapshotFindings } from "./snapshot-findings";
 import { firstServer } from "./restore-places";
@@ -17,12 +18,11 @@ export async function restoreFindings(
   cluster: Cluster,
   look: RestoreLook<EmbeddedFacts>,
   snapshot: SnapshotFile,
-  givenToken: string | undefined,
+  token: string | undefined,
 ): Promise<readonly Finding[]> {
   const { servers, hosts } = look;
   const first = firstServer(servers);
   if (first === undefined) return [];
-  const token = givenToken ?? cluster.token;
   const perServer = await Promise.all(
     servers.map(async (facts) => {
       const host = hosts.get(facts.server);
@@ -38,6 +38,7 @@ export async function restoreFindings(
     ...perServer.flat(),
     ...nodeFindings(servers),
     ...apiServerFindings(servers),
+    ...joinFindings(servers, first),
     ...(await memberFindings(look)),
     ...(await snapshotFindings(look, first, snapshot, token)),
   ];
@@ -122,12 +123,14 @@ async function diskFindings(
   const unpacked = name.endsWith(".zip") ? Math.max(sizeBytes * 5, facts.data.databaseBytes) : sizeBytes;
   const staged = name.endsWith(".zip") ? sizeBytes + unpacked : unpacked;
   const data = `${facts.dataDir}/server/db`;
-  const full = await spaceFindings(host, [
+  const found = await spaceFindings(host, [
     ...(isFirst ? [{ path: serverDirectory(cluster.name), bytes: staged }] : []),
     { path: facts.snapshotDirectory, bytes: facts.data.databaseBytes },
     { path: data, bytes: unpacked * (isFirst ? 2 : 1.1) + walBytes },
   ]);
   const { stdout } = await host.query(sh`! mountpoint -q ${`${data}/etcd`} 2>/dev/null || echo mounted`);
+  // What a zip holds is a guess here.
+  const full = name.endsWith(".zip") ? found.map((finding) => ({ ...finding, mayAccept: true as const })) : found;
   if (stdout.trim() === "") return full;
   const text = `${facts.server}: ${data}/etcd is a mount point: neither ${facts.program.title}'s reset nor we can rename it; mount the disk at ${facts.dataDir} instead`;
   return [...full, { code: "UNSUPPORTED_SETUP", text }];

@@ -8,7 +8,15 @@ import { awaitApi, forgetNodePasswords, forgetStaleNodes, type KubectlFacts } fr
 import type { EmbeddedFacts } from "./facts";
 import { joinServer } from "./join";
 import { endReset, killContainers, runReset } from "./reset";
-import { keepIdentity, putDataBack, putIdentityBack, rememberFiles, setAside } from "./restore-data";
+import {
+  keepIdentity,
+  moveIdentityBack,
+  putDataBack,
+  putIdentityBack,
+  rememberFiles,
+  setDataAside,
+  setIdentityAside,
+} from "./restore-data";
 import { firstServer, type RestorePlaces, restorePlaces } from "./restore-places";
 import { saveSafetySnapshot } from "./safety-snapshot";
 import { stageSnapshot } from "./stage-snapshot";
@@ -24,9 +32,8 @@ export function restoreStages(servers: readonly EmbeddedFacts[], request: Restor
   const first = firstServer(servers);
   if (first === undefined) return [];
   const peers = servers.filter((facts) => facts !== first);
-  const { cluster, attempt, members } = request;
+  const { cluster, attempt, members, token } = request;
   const placesOf = (facts: EmbeddedFacts): RestorePlaces => restorePlaces(cluster.name, facts, attempt);
-  const token = request.token ?? cluster.token;
   const step = (
     facts: EmbeddedFacts,
     action: string,
@@ -78,15 +85,21 @@ export function restoreStages(servers: readonly EmbeddedFacts[], request: Restor
     servers.map((facts) =>
       step(facts, "set-aside", "set the old data aside; snapshots stay where they are", (places) => ({
         run: change(
-          facts === first
-            ? script(keepIdentity(facts, places), setAside(facts, places, false))
-            : setAside(facts, places, hasOtherToken(facts, token)),
+          script(
+            facts === first
+              ? keepIdentity(facts, places)
+              : hasOtherToken(facts, token)
+                ? setIdentityAside(facts, places)
+                : script(),
+            setDataAside(facts, places),
+          ),
         ),
+        // Data first: a disk that the reset has filled has no room for anything else.
         undo: change(
-          facts === first
-            ? // Data first: a disk that the reset has filled has no room for anything else.
-              script(putDataBack(facts, places), putIdentityBack(facts, places))
-            : putDataBack(facts, places),
+          script(
+            putDataBack(facts, places),
+            facts === first ? putIdentityBack(facts, places) : moveIdentityBack(facts, places),
+          ),
         ),
       })),
     ),

@@ -1,3 +1,4 @@
+import { hasCode } from "../../errors";
 import { readVerifiedFile } from "../../snapshot-file/verified-file";
 import type { Host } from "../../transport/host";
 import { sh } from "../../transport/shell";
@@ -6,8 +7,8 @@ import type { EmbeddedFacts } from "./facts";
 import { saveSnapshot } from "./save-snapshot";
 
 /**
- * Saves the present data of one living member before anything stops. Without a quorum the distribution's own command has
- * no API server to work with: then etcd itself is asked, which needs none.
+ * Saves the present data of one living member before anything stops. Where the distribution's own command cannot, because
+ * there is no quorum or for another reason, etcd itself is asked, which needs nothing else.
  */
 export async function saveSafetySnapshot(
   host: Host,
@@ -16,8 +17,13 @@ export async function saveSafetySnapshot(
 ): Promise<void> {
   const base = `${SAFETY_PREFIX}${attempt}`;
   if (quorum) {
-    await saveSnapshot(host, facts, { cluster, members, base });
-    return;
+    try {
+      await saveSnapshot(host, facts, { cluster, members, base });
+      return;
+    } catch (error) {
+      // A supervisor that does not work may be why there is a restore.
+      if (!hasCode(error, "SNAPSHOT_FAILED")) throw error;
+    }
   }
   const path = `${facts.snapshotDirectory}/${base}-${facts.nodeName}-${facts.clock}`;
   await members.saveSnapshot(facts, `${path}.part`);

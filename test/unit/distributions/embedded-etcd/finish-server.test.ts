@@ -62,7 +62,7 @@ function inState(path: string): string {
 function files(): Readonly<Record<string, string>> {
   return {
     [join(host.root, "etc/config.yaml.d/60-etcd-backup.yaml")]: "etcd-snapshot-retention: 5",
-    [join(host.root, "etc/config.yaml.d/zzz-etcd-backup-restore.yaml")]: 'server: "x"',
+    [join(host.root, "etc/config.yaml.d/~~~etcd-backup-restore.yaml")]: 'server: "x"',
     [inState("restore-a1/snapshot")]: "snapshot",
     [inState("restore-a1/dependants")]: "api.service\n",
     [inState("restore-a2/snapshot")]: "another attempt's",

@@ -24,7 +24,7 @@ describe.each(["config-file", "exec-start", "env-file"])("a server that has its 
       etcdVersion: running ? "3.6.16" : "3.6",
       ...{ dataDir: "/var/lib/rancher/k3s", snapshotDirectory: "/var/lib/rancher/k3s/server/db/snapshots" },
       snapshots: [{ name: expect.stringMatching(/^first-s1-\d+$/) as string }],
-      data: { hasEtcd: true, hasSqlite: false, hasResetFlag: false, hasTombstone: false },
+      data: { hasEtcd: true, hasSqlite: false },
       ...{ tokenHash: hashToken("a-token"), hasNodePassword: true, supervisorPort: 6443 },
       ...{ journal: "", marker: "", lease: "" },
       environmentFiles: ["-/etc/default/k3s", "-/etc/sysconfig/k3s", "-/etc/systemd/system/k3s.service.env"],
@@ -105,7 +105,7 @@ describe("what was looked for in the wrong place is looked for again", () => {
 });
 
 test("what a restore under way has it configured to is not its own configuration", async () => {
-  const dropIn = "/etc/rancher/k3s/config.yaml.d/zzz-etcd-backup-restore.yaml";
+  const dropIn = "/etc/rancher/k3s/config.yaml.d/~~~etcd-backup-restore.yaml";
   const text = recorded("config-file-running").replace(
     "=MARK looked",
     `=MARK file 600 root 1 ${dropIn}\nserver: "https://10.0.0.1:6443"\ntoken: "other"\n\n=MARK looked`,

@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => host.remove());
 
-const dropIn = (): string => join(host.root, "etc/config.yaml.d/zzz-etcd-backup-restore.yaml");
+const dropIn = (): string => join(host.root, "etc/config.yaml.d/~~~etcd-backup-restore.yaml");
 const freed = ["daemon-reload", "reset-failed k3s.service", "start --no-block k3s.service"];
 
 test("a server joins the one that was reset, whatever its own configuration says, and nobody waits", async () => {

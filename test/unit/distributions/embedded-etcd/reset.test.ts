@@ -112,7 +112,7 @@ describe("what the reset is started with", () => {
     await reset();
     expect(lines("modes")).toEqual(["600", "600", "600"]);
     expect([
-      existsSync(join(host.root, "etc/config.yaml.d/zzz-etcd-backup-restore.yaml")),
+      existsSync(join(host.root, "etc/config.yaml.d/~~~etcd-backup-restore.yaml")),
       existsSync(inState("reset.env")),
     ]).toEqual([false, false]);
   });

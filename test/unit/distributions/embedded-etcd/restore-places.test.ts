@@ -12,7 +12,7 @@ test("old data is set aside beside where it was, so that a rename is all it take
     staged: "/var/lib/etcd-backup/prod/restore-a1/snapshot",
     log: "/var/lib/etcd-backup/prod/restore-a1/reset.log",
     aside: "/srv/k3s/server/db/etcd.before-a1",
-    dropIn: "/etc/rancher/k3s/config.yaml.d/zzz-etcd-backup-restore.yaml",
+    dropIn: "/etc/rancher/k3s/config.yaml.d/~~~etcd-backup-restore.yaml",
     resetUnit: "etcd-backup-reset-a1.service",
   });
 });

@@ -126,7 +126,7 @@ describe("putting back", () => {
 
   test("a reset that runs on is ended, and its configuration taken away", async () => {
     expect((await undoOf("s1:reset")).join("")).toMatch(
-      /systemctl stop etcd-backup-reset-a1\.service[^]*rm -f \S+zzz-etcd-backup-restore\.yaml/,
+      /systemctl stop etcd-backup-reset-a1\.service[^]*rm -f \S+~~~etcd-backup-restore\.yaml/,
     );
   });
 
