@@ -1,0 +1,119 @@
+import { keyAt, valueAt } from "./bbolt/page";
+import { leavesOf, readBucket, rootBucket } from "./bbolt/tree";
+import { WHOLE } from "./block-cache";
+import type { ByteSource } from "./byte-source";
+import { refusingDamage } from "./damage";
+import { readKeyValue, readRevision } from "./etcd-records";
+import { keySet } from "./key-set";
+import { findKeys, openSnapshot } from "./snapshot-database";
+
+/** What a snapshot holds. */
+export interface SnapshotCount {
+  readonly revision: number;
+  /** Keys that are there at that revision: what `etcdutl snapshot status` says from 3.6 on. */
+  readonly totalKeys: number;
+  /** Entries of all buckets, old revisions among them: what `snapshot status` said up to 3.5. */
+  readonly totalEntries: number;
+  /** Revisions that the bucket `key` holds, and how many of them delete. */
+  readonly revisions: number;
+  readonly tombstones: number;
+  /** Keys and values that are there at the revision. */
+  readonly liveBytes: number;
+  /** Live keys by what stands before their last slash: with Kubernetes, the resource and the namespace. Largest first. */
+  readonly groups: readonly KeyGroup[];
+  /** Keys of further groups, when there are too many to keep apart. */
+  readonly ungrouped: number;
+  readonly largest: readonly { readonly key: string; readonly bytes: number }[];
+}
+
+export interface KeyGroup {
+  readonly prefix: string;
+  readonly keys: number;
+  readonly bytes: number;
+}
+
+export interface CountOptions {
+  /** How many of the largest keys to name. @default 10 */
+  readonly largest?: number;
+  /** Is told how many revisions were read, now and then. What it throws ends the pass. */
+  readonly progress?: (revisions: number) => void;
+}
+
+/** Counts the keys of a snapshot in one pass. Of values only the length is looked at; some 20 bytes are kept of each key. */
+export function count(source: ByteSource, options: CountOptions = {}): Promise<SnapshotCount> {
+  return refusingDamage(source, async () => {
+    const database = await openSnapshot(source, WHOLE);
+    const seen = keySet();
+    const groups = new Map<string, { keys: number; bytes: number }>();
+    const largest = largestKeys(options.largest ?? 10);
+    let revision: number | undefined;
+    let [totalKeys, revisions, tombstones, liveBytes, ungrouped] = [0, 0, 0, 0, 0];
+
+    // From the newest revision backwards: what is seen of a key first is what it is now.
+    for await (const leaf of leavesOf(database, await findKeys(database), "descending")) {
+      for (let index = leaf.count - 1; index >= 0; index--) {
+        const at = readRevision(keyAt(leaf, index));
+        const { key, valueBytes } = readKeyValue(valueAt(leaf, index));
+        revision ??= at.main;
+        revisions++;
+        if (at.isTombstone) tombstones++;
+        if (!seen.add(key) || at.isTombstone) continue;
+        const bytes = key.length + valueBytes;
+        totalKeys++;
+        liveBytes += bytes;
+        largest.offer(key, bytes);
+        const prefix = prefixOf(key);
+        const group = groups.get(prefix);
+        if (group !== undefined) {
+          group.keys++;
+          group.bytes += bytes;
+        } else if (groups.size < MOST_GROUPS) groups.set(prefix, { keys: 1, bytes });
+        else ungrouped++;
+      }
+      options.progress?.(revisions);
+    }
+
+    let totalEntries = revisions;
+    for await (const leaf of leavesOf(database, rootBucket(database))) {
+      for (let index = 0; index < leaf.count; index++) {
+        const name = keyAt(leaf, index).toString();
+        if (name === "key") continue;
+        const bucket = readBucket(`bucket ${name}`, valueAt(leaf, index));
+        for await (const entries of leavesOf(database, bucket)) totalEntries += entries.count;
+      }
+    }
+    return {
+      ...{ revision: revision ?? 0, totalKeys, totalEntries, revisions, tombstones, liveBytes, ungrouped },
+      groups: [...groups]
+        .map(([prefix, group]) => ({ prefix, ...group }))
+        .sort((a, b) => b.bytes - a.bytes || (a.prefix < b.prefix ? -1 : 1)),
+      largest: largest.list(),
+    };
+  });
+}
+
+/** Namespaces times resources of a large cluster, several times over. */
+const MOST_GROUPS = 50_000;
+const SLASH = "/".charCodeAt(0);
+
+function prefixOf(key: Buffer): string {
+  return key.toString("utf8", 0, Math.max(0, key.lastIndexOf(SLASH)));
+}
+
+interface LargestKeys {
+  offer(key: Buffer, bytes: number): void;
+  list(): { key: string; bytes: number }[];
+}
+
+function largestKeys(most: number): LargestKeys {
+  const kept: { key: string; bytes: number }[] = [];
+  return {
+    offer(key, bytes) {
+      if (most <= 0 || (kept.length === most && bytes <= (kept.at(-1)?.bytes ?? 0))) return;
+      const at = kept.findIndex((one) => one.bytes < bytes);
+      kept.splice(at < 0 ? kept.length : at, 0, { key: key.toString(), bytes });
+      if (kept.length > most) kept.pop();
+    },
+    list: () => kept,
+  };
+}
