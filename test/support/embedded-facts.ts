@@ -1,4 +1,4 @@
-import { effectiveSettings } from "../../provider/distributions/embedded-etcd/config-files";
+import { effectiveSettings } from "../../provider/distributions/embedded-etcd/settings/config-files";
 import type { ConfigFileFacts, DataFacts, EmbeddedFacts } from "../../provider/distributions/embedded-etcd/facts";
 import type { Program } from "../../provider/distributions/embedded-etcd/program";
 

@@ -1,19 +1,19 @@
 import type { Distribution } from "../distribution";
-import { wakeAgent } from "./agents";
-import { scheduledBackups } from "./backups";
-import { describeRestore } from "./describe-restore";
+import { wakeAgent } from "./restore/agents";
+import { scheduledBackups } from "./backups/backups";
+import { describeRestore } from "./restore/describe-restore";
 import type { EmbeddedFacts } from "./facts";
-import { finishServer, leaveServer } from "./finish-server";
+import { finishServer, leaveServer } from "./restore/finish-server";
 import { inspect } from "./inspect";
 import type { Program } from "./program";
-import { restoreFindings } from "./restore-findings";
-import { firstServer, placesOfOldData } from "./restore-places";
-import { restoreStages } from "./restore-stages";
-import { saveSnapshot } from "./save-snapshot";
-import { settle } from "./settle";
-import { readSnapshotName } from "./snapshot-name";
-import { clusterId, objectOwner } from "./snapshot-objects";
-import { setting } from "./config-files";
+import { restoreFindings } from "./restore/restore-findings";
+import { firstServer, placesOfOldData } from "./restore/restore-places";
+import { restoreStages } from "./restore/restore-stages";
+import { saveSnapshot } from "./snapshots/save-snapshot";
+import { settle } from "./restore/settle";
+import { readSnapshotName } from "./snapshots/snapshot-name";
+import { clusterId, objectOwner } from "./snapshots/snapshot-objects";
+import { setting } from "./settings/config-files";
 
 /** etcd inside K3s or RKE2. */
 export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {

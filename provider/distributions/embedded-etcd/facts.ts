@@ -1,5 +1,5 @@
 import type { ServerFacts } from "../distribution";
-import type { EffectiveSettings } from "./config-files";
+import type { EffectiveSettings } from "./settings/config-files";
 import type { Program } from "./program";
 
 /** What was seen on a server that runs K3s or RKE2. */

@@ -3,13 +3,13 @@ import { BackupError } from "../../errors";
 import type { Cluster } from "../../model";
 import type { HostReader } from "../../transport/host";
 import { parsePairs, parseParts } from "../parts";
-import { effectiveSettings, flagOn, setting } from "./config-files";
+import { effectiveSettings, flagOn, setting } from "./settings/config-files";
 import { type DiscoverQuestion, discoverScript } from "./discover-script";
-import { parseEnvironment, parseEnvironmentFile } from "./environment";
-import { expandVariables, parseBusctlExecStart, parseShownExecStart, serverArguments } from "./exec-start";
+import { parseEnvironment, parseEnvironmentFile } from "./settings/environment";
+import { expandVariables, parseBusctlExecStart, parseShownExecStart, serverArguments } from "./settings/exec-start";
 import type { ConfigFileFacts, EmbeddedFacts, LocalSnapshot, Tool } from "./facts";
 import type { Program } from "./program";
-import { restoreDropIn } from "./restore-places";
+import { restoreDropIn } from "./restore/restore-places";
 import { etcdVersionOf } from "./versions";
 
 /**

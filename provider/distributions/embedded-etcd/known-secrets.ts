@@ -1,5 +1,5 @@
 import type { EmbeddedFacts } from "./facts";
-import { secretFlags } from "./flags";
+import { secretFlags } from "./settings/flags";
 
 /** What a server's settings, and we, know to be secret: not to be shown, whatever log it stands in. */
 export function knownSecrets({ settings }: Pick<EmbeddedFacts, "settings">, token?: string): readonly string[] {

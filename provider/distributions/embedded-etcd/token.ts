@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { HostReader } from "../../transport/host";
 import { sh } from "../../transport/shell";
-import { setting } from "./config-files";
+import { setting } from "./settings/config-files";
 import type { EmbeddedFacts } from "./facts";
 
 /**

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setting } from "../../../../provider/distributions/embedded-etcd/config-files";
+import { setting } from "../../../../provider/distributions/embedded-etcd/settings/config-files";
 import type { EmbeddedFacts } from "../../../../provider/distributions/embedded-etcd/facts";
 import { inspect } from "../../../../provider/distributions/embedded-etcd/inspect";
 import type { Program } from "../../../../provider/distributions/embedded-etcd/program";

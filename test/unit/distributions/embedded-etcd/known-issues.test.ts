@@ -1,14 +1,14 @@
 // Issues of K3s and RKE2 from which a restore or a backup of ours keeps its users, each by its number.
 // Those that are met elsewhere have their number in the name of a test there, or a line in docs/versions.md.
 import type { RestoreLook, RestoreStagesRequest } from "../../../../provider/distributions/distribution";
-import { backupAdvice } from "../../../../provider/distributions/embedded-etcd/backup-findings";
-import { dropIn } from "../../../../provider/distributions/embedded-etcd/drop-in";
+import { backupAdvice } from "../../../../provider/distributions/embedded-etcd/backups/backup-findings";
+import { dropIn } from "../../../../provider/distributions/embedded-etcd/backups/drop-in";
 import type { EmbeddedFacts } from "../../../../provider/distributions/embedded-etcd/facts";
-import { memberFindings } from "../../../../provider/distributions/embedded-etcd/member-findings";
-import { runReset } from "../../../../provider/distributions/embedded-etcd/reset";
-import { restoreFindings } from "../../../../provider/distributions/embedded-etcd/restore-findings";
-import { restorePlaces } from "../../../../provider/distributions/embedded-etcd/restore-places";
-import { restoreStages } from "../../../../provider/distributions/embedded-etcd/restore-stages";
+import { memberFindings } from "../../../../provider/distributions/embedded-etcd/restore/member-findings";
+import { runReset } from "../../../../provider/distributions/embedded-etcd/restore/reset";
+import { restoreFindings } from "../../../../provider/distributions/embedded-etcd/restore/restore-findings";
+import { restorePlaces } from "../../../../provider/distributions/embedded-etcd/restore/restore-places";
+import { restoreStages } from "../../../../provider/distributions/embedded-etcd/restore/restore-stages";
 import type { Members } from "../../../../provider/distributions/members";
 import { s3Rule } from "../../../../provider/lifecycle/check-s3";
 import { name } from "../../../../provider/lifecycle/rules";
