@@ -14,12 +14,13 @@ export type Check =
 
 /**
  * Reads a snapshot whole: its SHA-256 trailer, then the structure of its database. `sha256` is of the file, trailer
- * included. A value that was changed before the trailer was made cannot be found.
+ * included. A value that was changed before the trailer was made cannot be found. `visit` comes across all that is in
+ * it: `startCount` counts it in the same pass.
  */
-export async function check(source: ByteSource): Promise<Check> {
+export async function check(source: ByteSource, visit?: Visit): Promise<Check> {
   try {
     const sha256 = await checkTrailer(source);
-    await checkDatabase(source);
+    await checkDatabase(source, visit);
     return { kind: "sound", sha256 };
   } catch (error) {
     if (error instanceof Damage) return { kind: "corrupt", fault: error.fault, reason: error.message };
@@ -28,10 +29,10 @@ export async function check(source: ByteSource): Promise<Check> {
 }
 
 /** What is left of the check when the trailer was compared where the file lies. Throws the damage. */
-export async function checkDatabase(source: ByteSource): Promise<void> {
+export async function checkDatabase(source: ByteSource, visit?: Visit): Promise<void> {
   const database = await openSnapshot(source, WHOLE);
   await findKeys(database);
-  await checkStructure(database, checkRecords);
+  await checkStructure(database, visit === undefined ? checkRecords : both(checkRecords, visit));
   await describeDatabase(database);
 }
 
@@ -66,3 +67,10 @@ const checkRecords: Visit = (bucket, leaf) => {
     }
   }
 };
+
+function both(first: Visit, second: Visit): Visit {
+  return (bucket, leaf) => {
+    first(bucket, leaf);
+    second(bucket, leaf);
+  };
+}

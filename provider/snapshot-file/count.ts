@@ -1,4 +1,5 @@
 import { keyAt, valueAt } from "./bbolt/page";
+import type { Visit } from "./bbolt/structure";
 import { leavesOf, readBucket, rootBucket } from "./bbolt/tree";
 import { WHOLE } from "./block-cache";
 import type { ByteSource } from "./byte-source";
@@ -43,53 +44,69 @@ export interface CountOptions {
 export function count(source: ByteSource, options: CountOptions = {}): Promise<SnapshotCount> {
   return refusingDamage(source, async () => {
     const database = await openSnapshot(source, WHOLE);
-    const seen = keySet();
-    const groups = new Map<string, { keys: number; bytes: number }>();
-    const largest = largestKeys(options.largest ?? 10);
-    let revision: number | undefined;
-    let [totalKeys, revisions, tombstones, liveBytes, ungrouped] = [0, 0, 0, 0, 0];
+    await findKeys(database);
+    const counting = startCount(options);
+    for await (const leaf of leavesOf(database, rootBucket(database))) {
+      for (let index = 0; index < leaf.count; index++) {
+        const name = keyAt(leaf, index).toString();
+        const bucket = readBucket(`bucket ${name}`, valueAt(leaf, index));
+        for await (const entries of leavesOf(database, bucket, "descending")) counting.visit(name, entries);
+      }
+    }
+    return counting.finish();
+  });
+}
 
-    // From the newest revision backwards: what is seen of a key first is what it is now.
-    for await (const leaf of leavesOf(database, await findKeys(database), "descending")) {
+export interface Counting {
+  /** Has to be given all leaves, those of a bucket from the highest keys to the lowest: as `check` does. */
+  readonly visit: Visit;
+  readonly finish: () => SnapshotCount;
+}
+
+/** Counts what another pass comes across. */
+export function startCount(options: CountOptions = {}): Counting {
+  const seen = keySet();
+  const groups = new Map<string, { keys: number; bytes: number }>();
+  const largest = largestKeys(options.largest ?? 10);
+  let revision: number | undefined;
+  let [totalKeys, totalEntries, revisions, tombstones, liveBytes, ungrouped] = [0, 0, 0, 0, 0, 0];
+
+  const countLive = (key: Buffer, bytes: number): void => {
+    totalKeys++;
+    liveBytes += bytes;
+    largest.offer(key, bytes);
+    const prefix = prefixOf(key);
+    const group = groups.get(prefix);
+    if (group !== undefined) {
+      group.keys++;
+      group.bytes += bytes;
+    } else if (groups.size < MOST_GROUPS) groups.set(prefix, { keys: 1, bytes });
+    else ungrouped++;
+  };
+
+  return {
+    visit(bucket, leaf) {
+      totalEntries += leaf.count;
+      if (bucket !== "key") return;
       for (let index = leaf.count - 1; index >= 0; index--) {
         const at = readRevision(keyAt(leaf, index));
         const { key, valueBytes } = readKeyValue(valueAt(leaf, index));
         revision ??= at.main;
         revisions++;
         if (at.isTombstone) tombstones++;
-        if (!seen.add(key) || at.isTombstone) continue;
-        const bytes = key.length + valueBytes;
-        totalKeys++;
-        liveBytes += bytes;
-        largest.offer(key, bytes);
-        const prefix = prefixOf(key);
-        const group = groups.get(prefix);
-        if (group !== undefined) {
-          group.keys++;
-          group.bytes += bytes;
-        } else if (groups.size < MOST_GROUPS) groups.set(prefix, { keys: 1, bytes });
-        else ungrouped++;
+        // What is seen of a key first, from the newest revision backwards, is what it is now.
+        if (seen.add(key) && !at.isTombstone) countLive(key, key.length + valueBytes);
       }
       options.progress?.(revisions);
-    }
-
-    let totalEntries = revisions;
-    for await (const leaf of leavesOf(database, rootBucket(database))) {
-      for (let index = 0; index < leaf.count; index++) {
-        const name = keyAt(leaf, index).toString();
-        if (name === "key") continue;
-        const bucket = readBucket(`bucket ${name}`, valueAt(leaf, index));
-        for await (const entries of leavesOf(database, bucket)) totalEntries += entries.count;
-      }
-    }
-    return {
+    },
+    finish: () => ({
       ...{ revision: revision ?? 0, totalKeys, totalEntries, revisions, tombstones, liveBytes, ungrouped },
       groups: [...groups]
         .map(([prefix, group]) => ({ prefix, ...group }))
         .sort((a, b) => b.bytes - a.bytes || (a.prefix < b.prefix ? -1 : 1)),
       largest: largest.list(),
-    };
-  });
+    }),
+  };
 }
 
 /** Namespaces times resources of a large cluster, several times over. */

@@ -4,7 +4,7 @@ import { readFreelist } from "./freelist";
 import { childAt, isBucketAt, keyAt, type Page, readPage, usedBytes, valueAt } from "./page";
 import { AHEAD, type Bucket, DEEPEST, readBucket, rootBucket } from "./tree";
 
-/** Is given each leaf of each bucket in a bucket of the root, in order. */
+/** Is given each leaf of each bucket, from the one with the highest keys to the one with the lowest. */
 export type Visit = (bucket: string, leaf: Page) => void;
 
 /**
@@ -61,10 +61,14 @@ export async function checkStructure(database: Database, visit: Visit = () => un
     }
     if (depth === DEEPEST) throw new Damage("page", `page ${id} lies too deep`);
     const children = Array.from({ length: page.count }, (_, index) => childAt(page, index));
-    for (const [index, child] of children.entries()) {
-      if (index % AHEAD === 0) await database.prefetch(children.slice(index, index + AHEAD));
-      const next = index + 1 < page.count ? keyAt(page, index + 1) : limit;
-      await checkPage(child, keyAt(page, index), next, depth + 1, tree);
+    let end = limit;
+    for (let index = page.count - 1; index >= 0; index--) {
+      const ahead = page.count - 1 - index;
+      if (ahead % AHEAD === 0)
+        await database.prefetch(children.slice(Math.max(0, index + 1 - AHEAD), index + 1).reverse());
+      const begin = keyAt(page, index);
+      await checkPage(childAt(page, index), begin, end, depth + 1, tree);
+      end = begin;
     }
   }
 

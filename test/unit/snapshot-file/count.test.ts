@@ -1,5 +1,6 @@
 import { sourceOf } from "../../../provider/snapshot-file/byte-source";
-import { count } from "../../../provider/snapshot-file/count";
+import { check } from "../../../provider/snapshot-file/check";
+import { count, startCount } from "../../../provider/snapshot-file/count";
 import { keySet } from "../../../provider/snapshot-file/key-set";
 import { statusHash } from "../../../provider/snapshot-file/status-hash";
 import { recordedNames, recordedSnapshot, recordedStatuses } from "../../support/snapshots";
@@ -16,6 +17,13 @@ test.each(recordedNames)("the figures of %s are those of etcd's own status: 3.4,
       totalKey: recordedStatuses[name]?.[version].totalKey,
     });
   }
+});
+
+test.each(recordedNames)("a check counts %s in the same pass", async (name) => {
+  const source = sourceOf(name, recordedSnapshot(name));
+  const counting = startCount();
+  expect(await check(source, counting.visit)).toMatchObject({ kind: "sound" });
+  expect(counting.finish()).toEqual(await count(source));
 });
 
 test("live keys are grouped by what stands before their last slash, deleted ones are not counted", async () => {
