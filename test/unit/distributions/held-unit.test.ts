@@ -114,9 +114,22 @@ describe("starting as before", () => {
     expect(existsSync(join(hold(), ".."))).toBe(false);
   });
 
-  test("what was never stopped is not started", async () => {
+  test("what was never stopped is neither started nor let go: another attempt may hold it", async () => {
+    mkdirSync(join(hold(), ".."), { recursive: true });
+    writeFileSync(hold(), "held before\n");
     await host.run(startAsBefore(unit, work));
-    expect(systemctl.told()).toEqual(["daemon-reload"]);
+    expect(systemctl.told()).toEqual([]);
+    expect(existsSync(hold())).toBe(true);
+  });
+
+  test("what is put back already is not touched again", async () => {
+    systemctl.shows("active\n");
+    await stop();
+    await host.run(startAsBefore(unit, work));
+    const told = systemctl.told();
+    rmSync(inWork(), { recursive: true });
+    await host.run(startAsBefore(unit, work));
+    expect(systemctl.told()).toEqual(told);
   });
 
   test("somebody's own drop-ins stay", async () => {

@@ -83,7 +83,7 @@ if [ -e "$kept" ]; then
   # All at once: half of them would look as if the other half had never been.
   sync && mv "$kept" "$kept.over" || exit 1
 fi
-rm -rf "$kept.over" && sync`;
+rm -rf "$kept.new" "$kept.over" && sync`;
 }
 
 /** Every file of the member with its size and times: an etcd that ran has changed some. */

@@ -13,7 +13,7 @@ beforeEach(() => {
   host = scriptHost();
   host.stub("sync", "");
   systemctl = fakeSystemctl(host);
-  facts = embeddedFacts({ configFile: join(host.root, "etc/config.yaml") });
+  facts = embeddedFacts({ configFile: join(host.root, "etc/config.yaml"), dataDir: join(host.root, "k3s") });
   for (const [path, text] of Object.entries(files())) {
     mkdirSync(join(path, ".."), { recursive: true });
     writeFileSync(path, text);
@@ -29,7 +29,11 @@ describe.each([
     await host.run(end('{"a":"it\'s"}'));
     expect(readFileSync(inState("restored.json"), "utf8")).toBe('{"a":"it\'s"}');
     const left = Object.keys(files()).filter((path) => existsSync(path));
-    expect(left).toEqual([join(host.root, "etc/config.yaml.d/60-etcd-backup.yaml"), inState("restore-a2/snapshot")]);
+    expect(left).toEqual([
+      join(host.root, "etc/config.yaml.d/60-etcd-backup.yaml"),
+      inState("restore-a2/snapshot"),
+      ...Object.keys(ofBefore()),
+    ]);
   });
 
   test("starts units that were stopped with it, and is safe to repeat", async () => {
@@ -66,5 +70,14 @@ function files(): Readonly<Record<string, string>> {
     [inState("restore-a1/snapshot")]: "snapshot",
     [inState("restore-a1/dependants")]: "api.service\n",
     [inState("restore-a2/snapshot")]: "another attempt's",
+    ...ofBefore(),
+  };
+}
+
+/** Data and token of before: whoever goes back needs both. */
+function ofBefore(): Readonly<Record<string, string>> {
+  return {
+    [join(host.root, "k3s/server/db/etcd.before-a1/member/snap/db")]: "old",
+    [join(host.root, "k3s/server/before-a1/token")]: "old",
   };
 }

@@ -18,10 +18,9 @@ afterEach(() => host.remove());
 const dropIn = (): string => join(host.root, "etc/config.yaml.d/~~~etcd-backup-restore.yaml");
 const freed = ["daemon-reload", "reset-failed k3s.service", "start --no-block k3s.service"];
 
-test("a server joins the one that was reset, whatever its own configuration says, and nobody waits", async () => {
-  expect(await told({ args: ["--server=https://10.0.0.99:6443", "--token", "x"] })).toEqual([
-    'server: "https://10.0.0.11:6443"',
-  ]);
+test("a server joins the one that was reset, whatever its own files say, and nobody waits", async () => {
+  const configFiles = [{ path: "/etc/rancher/k3s/config.yaml", text: "server: https://10.0.0.99:6443" }];
+  expect(await told({ configFiles, args: ["--token", "x"] })).toEqual(['server: "https://10.0.0.11:6443"']);
   expect(systemctl.told()).toEqual(freed);
   expect(statSync(dropIn()).mode & 0o777).toBe(0o600);
 });

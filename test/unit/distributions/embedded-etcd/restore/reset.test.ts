@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BackupError, CommandError } from "../../../../../provider/errors";
 import type { EmbeddedFacts } from "../../../../../provider/distributions/embedded-etcd/facts";
 import { endReset, killContainers, runReset } from "../../../../../provider/distributions/embedded-etcd/restore/reset";
 import { restorePlaces } from "../../../../../provider/distributions/embedded-etcd/restore/restore-places";
@@ -17,8 +18,13 @@ beforeEach(() => {
   mkdirSync(inState(""), { recursive: true });
   mkdirSync(join(host.root, "etc"));
   writeFileSync(join(host.root, "state/shown"), "ActiveState=active\nExecMainStatus=0\n");
+  writeFileSync(join(host.root, "state/stopped"), "inactive\n");
   writeFileSync(join(host.root, "state/says"), DONE);
-  host.stub("systemctl", `echo "systemctl $*" >>"$ROOT/told"; [ "$1" != show ] || cat "$ROOT/state/shown"`);
+  host.stub(
+    "systemctl",
+    `echo "systemctl $*" >>"$ROOT/told"
+case "$*" in "show "*" -p ActiveState --value") cat "$ROOT/state/stopped" ;; show*) cat "$ROOT/state/shown" ;; esac`,
+  );
   // As the real one hands them over: a word in each line.
   host.stub(
     "systemd-run",
@@ -140,11 +146,39 @@ test("it is waited for, also while its job is still queued", async () => {
   host.stub(
     "systemctl",
     `[ "$1" = show ] || exit 0
+case "$*" in *--value) echo inactive; exit ;; esac
 n=$(cat "$ROOT/n" 2>/dev/null || echo 0); echo $((n + 1)) >"$ROOT/n"
 case $n in 0) printf 'LoadState=loaded\\nActiveState=inactive\\nJob=84\\n' ;; 1) printf 'ActiveState=activating\\nJob=84\\n' ;; *) printf 'ActiveState=active\\nJob=\\nExecMainStatus=0\\n' ;; esac`,
   );
   await reset();
   expect(lines("n")).toEqual(["3"]);
+});
+
+describe("a look that is lost", () => {
+  const lost = new CommandError("look", { host: "s1", stderr: "Connection reset by peer" });
+  afterEach(() => jest.restoreAllMocks());
+
+  test("is no end of it: it runs on without us", async () => {
+    const query = jest.spyOn(host, "query");
+    for (let n = 0; n < 20; n++) query.mockRejectedValueOnce(lost);
+    await reset();
+    expect(query).toHaveBeenCalledTimes(21);
+  });
+
+  test("is looked for again until a minute after the deadline, and no longer", async () => {
+    const query = jest.spyOn(host, "query").mockRejectedValue(lost);
+    let now = 0;
+    jest.spyOn(Date, "now").mockImplementation(() => (now += 10_000));
+    await expect(reset()).rejects.toBe(lost);
+    // It begins at 10 s, and ends two minutes later.
+    expect(query).toHaveBeenCalledTimes(13);
+  });
+
+  test("with our lock is the end at once: another may be at work", async () => {
+    const query = jest.spyOn(host, "query").mockRejectedValue(new BackupError("LOCK_LOST", "the lock is lost"));
+    await expect(reset()).rejects.toMatchObject({ code: "LOCK_LOST" });
+    expect(query).toHaveBeenCalledTimes(1);
+  });
 });
 
 describe("not done", () => {
@@ -212,6 +246,24 @@ describe("ending it", () => {
     await host.run(endReset(facts, restorePlaces("prod", facts, "a1")));
   });
 
+  test.each(["inactive", "failed"])("leaves nothing of one that is %s by then", async (state) => {
+    const [places, dropIn] = leftOver(state);
+    await host.run(endReset(given(), places));
+    expect([existsSync(dropIn), existsSync(inState("reset.env"))]).toEqual([false, false]);
+    expect(lines("told").at(-1)).toBe("systemctl reset-failed etcd-backup-reset-a1.service");
+  });
+
+  test.each(["active", "activating", "deactivating"])(
+    "is no success while it is %s: it reads its settings yet, and writes data",
+    async (state) => {
+      const [places, dropIn] = leftOver(state);
+      await expect(host.run(endReset(given(), places))).rejects.toMatchObject({
+        stderr: expect.stringContaining("systemctl kill -s KILL etcd-backup-reset-a1.service") as string,
+      });
+      expect([existsSync(dropIn), existsSync(inState("reset.env"))]).toEqual([true, true]);
+    },
+  );
+
   test("RKE2's containers end with it, and what the kill script tidies up last is not its failure", async () => {
     host.stub("rke2-killall.sh", `echo "$RKE2_DATA_DIR" >"$ROOT/killed"; exit 1`);
     const killScript = join(host.root, "bin/rke2-killall.sh");
@@ -228,6 +280,16 @@ describe("ending it", () => {
 function reset(own: GivenEmbeddedFacts = {}, token?: string): Promise<void> {
   const facts = given(own);
   return runReset(host, facts, restorePlaces("prod", facts, "a1"), token, 60_000);
+}
+
+/** What a reset leaves that was told to stop, and is now in some state. */
+function leftOver(state: string): [ReturnType<typeof restorePlaces>, string] {
+  writeFileSync(join(host.root, "state/stopped"), `${state}\n`);
+  const places = restorePlaces("prod", given(), "a1");
+  mkdirSync(join(host.root, "etc/config.yaml.d"));
+  writeFileSync(places.dropIn, "");
+  writeFileSync(inState("reset.env"), "");
+  return [places, places.dropIn];
 }
 
 function given(own: GivenEmbeddedFacts = {}): EmbeddedFacts {

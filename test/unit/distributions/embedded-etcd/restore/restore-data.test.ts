@@ -17,12 +17,15 @@ import type { EmbeddedFacts } from "../../../../../provider/distributions/embedd
 import {
   keepIdentity,
   listFiles,
+  moveIdentityBack,
   putDataBack,
   putIdentityBack,
   rememberFiles,
-  setAside,
+  setDataAside,
+  setIdentityAside,
 } from "../../../../../provider/distributions/embedded-etcd/restore/restore-data";
 import { restorePlaces } from "../../../../../provider/distributions/embedded-etcd/restore/restore-places";
+import { type Command, script } from "../../../../../provider/transport/shell";
 import { embeddedFacts } from "../../../../support/embedded-facts";
 import { everyPoint } from "../../../../support/power-loss";
 import { type ScriptHost, scriptHost } from "../../../../support/script-host";
@@ -57,7 +60,7 @@ interface Layout {
 describe.each<Layout>(layouts)("$title", (layout) => {
   test("etcd's data is set aside, and everything beside it stays: snapshots above all", async () => {
     const before = lay(layout);
-    await host.run(setAside(facts, places, false));
+    await host.run(setDataAside(facts, places));
     expect(lstatSync(inServer("db/etcd"), { throwIfNoEntry: false })).toBeUndefined();
     const moved = Object.fromEntries(
       Object.entries(before).map(([path, text]) => [path.replace(/\/db\/etcd(?=\/|$)/, "/db/etcd.before-a1"), text]),
@@ -67,17 +70,17 @@ describe.each<Layout>(layouts)("$title", (layout) => {
 
   test.each([false, true])("put back, all is as it was, with the token's own or not: %p", async (withToken) => {
     const before = lay(layout);
-    await host.run(setAside(facts, places, withToken));
-    await host.run(setAside(facts, places, withToken));
+    await host.run(setAside(withToken));
+    await host.run(setAside(withToken));
     joinAnew();
-    await host.run(putDataBack(facts, places));
-    await host.run(putDataBack(facts, places));
+    await host.run(putBack());
+    await host.run(putBack());
     expect(tree()).toEqual(withToken ? { ...madeByJoining(layout), ...before } : expect.objectContaining(before));
   });
 
   test("put back without having been set aside, nothing changes", async () => {
     const before = lay(layout);
-    await host.run(putDataBack(facts, places));
+    await host.run(putBack());
     expect(tree()).toEqual(before);
   });
 });
@@ -86,19 +89,19 @@ describe.each<Layout>(layouts)("$title", (layout) => {
 describe.each<Layout>([layouts[0], layouts[2]])("$title, cut off anywhere", (layout) => {
   test.each([false, true])("it is set aside in the end, or put back as it was; token: %p", async (withToken) => {
     lay(layout);
-    await host.run(setAside(facts, places, withToken));
+    await host.run(setAside(withToken));
     const whole = tree();
     const points = await everyPoint(host, async (cutOff) => {
       lay(layout);
-      await cutOff(setAside(facts, places, withToken));
-      await host.run(setAside(facts, places, withToken));
+      await cutOff(setAside(withToken));
+      await host.run(setAside(withToken));
       expect(tree()).toEqual(whole);
     });
     expect(points).toBeGreaterThan(2);
     await everyPoint(host, async (cutOff) => {
       const before = lay(layout);
-      await cutOff(setAside(facts, places, withToken));
-      await host.run(putDataBack(facts, places));
+      await cutOff(setAside(withToken));
+      await host.run(putBack());
       expect(tree()).toEqual(before);
     });
   });
@@ -106,9 +109,9 @@ describe.each<Layout>([layouts[0], layouts[2]])("$title, cut off anywhere", (lay
   test("putting back is completed by itself", async () => {
     await everyPoint(host, async (cutOff) => {
       const before = lay(layout);
-      await host.run(setAside(facts, places, true));
-      await cutOff(putDataBack(facts, places));
-      await host.run(putDataBack(facts, places));
+      await host.run(setAside(true));
+      await cutOff(putBack());
+      await host.run(putBack());
       expect(tree()).toEqual(before);
     });
   });
@@ -116,21 +119,55 @@ describe.each<Layout>([layouts[0], layouts[2]])("$title, cut off anywhere", (lay
 
 test("data that came after everything was put back is nobody's to take away", async () => {
   lay(layouts[2]);
-  await host.run(setAside(facts, places, true));
-  await host.run(putDataBack(facts, places));
+  await host.run(setAside(true));
+  await host.run(putBack());
   joinAnew();
   const joined = tree();
-  await host.run(putDataBack(facts, places));
+  await host.run(putBack());
   expect(tree()).toEqual(joined);
 });
 
 test("data that cannot be moved is not called moved", async () => {
   lay(layouts[0]);
   host.stub("mv", "echo 'mv: Device or resource busy' >&2; exit 1");
-  await expect(host.run(setAside(facts, places, false))).rejects.toMatchObject({
+  await expect(host.run(setDataAside(facts, places))).rejects.toMatchObject({
     stderr: expect.stringContaining("busy") as string,
   });
   expect(existsSync(inServer("db/etcd/member/snap/db"))).toBe(true);
+});
+
+describe("what belongs to another token", () => {
+  test("is set aside for root alone; snapshots, and the token's other names, stay", async () => {
+    const before = lay(layouts[1]);
+    mkdirSync(places.identity, { mode: 0o755 });
+    await host.run(setIdentityAside(facts, places));
+    expect(statSync(places.identity).mode & 0o777).toBe(0o700);
+    const moved = Object.entries(before).map(([path, text]) => [
+      path.replace(/(?<=\/server)(?=\/(tls|cred|token)(\/|$))/, "/before-a1"),
+      text,
+    ]);
+    expect(tree()).toEqual({ ...Object.fromEntries(moved), [join(odd, "server/before-a1")]: "a folder" });
+  });
+
+  test("is kept as it was at first: what a server has made since is not taken for it", async () => {
+    const before = lay(layouts[0]);
+    await host.run(setAside(true));
+    joinAnew();
+    await host.run(setAside(true));
+    expect(readFileSync(join(places.identity, "token"), "utf8")).toBe("K10abc::server:old");
+    await host.run(putBack());
+    expect(tree()).toEqual(before);
+  });
+
+  test("that cannot be moved stays, and so does the data", async () => {
+    const before = lay(layouts[0]);
+    host.stub("mv", "echo 'mv: Device or resource busy' >&2; exit 1");
+    await expect(host.run(setAside(true))).rejects.toMatchObject({
+      stderr: expect.stringContaining("busy") as string,
+    });
+    await host.run(putBack());
+    expect(tree()).toEqual(before);
+  });
 });
 
 describe("who a server is", () => {
@@ -150,8 +187,8 @@ describe("who a server is", () => {
   test("the copies are root's alone", async () => {
     lay(layouts[0]);
     await host.run(keepIdentity(facts, places));
-    expect(statSync(inWork("kept")).mode & 0o777).toBe(0o700);
-    expect(statSync(inWork("kept/token")).mode & 0o777).toBe(0o600);
+    expect(statSync(places.identity).mode & 0o777).toBe(0o700);
+    expect(statSync(join(places.identity, "token")).mode & 0o777).toBe(0o600);
   });
 
   test("a copy is the first one, also after a reset", async () => {
@@ -205,7 +242,7 @@ describe("who a server is", () => {
     // rm goes file by file.
     host.stub(
       "rm",
-      `case "$*" in *kept*) command -p rm -rf "$ROOT/state/prod/restore-a1/kept"*/tls; kill -KILL $PPID ;; *) exec ${rm} "$@" ;; esac`,
+      `case "$*" in */before-a1*) command -p rm -rf "$ROOT/disk/k3s/server/before-a1"*/tls; kill -KILL $PPID ;; *) exec ${rm} "$@" ;; esac`,
     );
     await expect(host.run(putIdentityBack(facts, places))).rejects.toBeInstanceOf(Error);
     rmSync(join(host.root, "bin/rm"));
@@ -280,6 +317,15 @@ function lay({ name, isNew, link }: Layout): Readonly<Record<string, string>> {
     symlinkSync(join(host.root, "disk/other"), inServer("db/etcd"));
   }
   return tree();
+}
+
+/** As a peer is set aside: what belongs to its token too, where the snapshot has another one. */
+function setAside(withToken: boolean): Command {
+  return script(withToken ? setIdentityAside(facts, places) : script(), setDataAside(facts, places));
+}
+
+function putBack(): Command {
+  return script(putDataBack(facts, places), moveIdentityBack(facts, places));
 }
 
 /** As a reset does: certificates, credentials and token are others, and more lies beside them. */

@@ -1,4 +1,5 @@
 import { firstServer, restorePlaces } from "../../../../../provider/distributions/embedded-etcd/restore/restore-places";
+import { effectiveSettings, setting } from "../../../../../provider/distributions/embedded-etcd/settings/config-files";
 import { embeddedFacts, type GivenEmbeddedFacts } from "../../../../support/embedded-facts";
 
 const joined = { args: ["--server", "https://10.0.0.9:6443"] };
@@ -12,9 +13,23 @@ test("old data is set aside beside where it was, so that a rename is all it take
     staged: "/var/lib/etcd-backup/prod/restore-a1/snapshot",
     log: "/var/lib/etcd-backup/prod/restore-a1/reset.log",
     aside: "/srv/k3s/server/db/etcd.before-a1",
+    identity: "/srv/k3s/server/before-a1",
     dropIn: "/etc/rancher/k3s/config.yaml.d/~~~etcd-backup-restore.yaml",
     resetUnit: "etcd-backup-reset-a1.service",
   });
+});
+
+test("what counts only for the restore is read last, after what is ours for good", () => {
+  const { dropIn } = restorePlaces("prod", embeddedFacts(), "a1");
+  const files = [
+    { path: dropIn, text: "server: restore" },
+    ...["99-mine.yaml", "etcd-backup.yaml", "~etcd-backup.yaml", "~~etcd-backup.yaml"].map((name) => ({
+      ...{ path: `/etc/rancher/k3s/config.yaml.d/${name}`, text: "server: other" },
+    })),
+    { path: "/etc/rancher/k3s/config.yaml", text: "server: other" },
+  ];
+  const settings = effectiveSettings({ prefix: "K3S", files, args: [], environment: [] });
+  expect(setting(settings, "server")).toBe("restore");
 });
 
 describe("the server that is reset", () => {

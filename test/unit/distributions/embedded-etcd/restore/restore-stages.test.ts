@@ -1,6 +1,7 @@
 import type { RestoreStagesRequest } from "../../../../../provider/distributions/distribution";
 import type { EmbeddedFacts } from "../../../../../provider/distributions/embedded-etcd/facts";
 import { restoreStages } from "../../../../../provider/distributions/embedded-etcd/restore/restore-stages";
+import { hashToken } from "../../../../../provider/distributions/embedded-etcd/token";
 import type { EqualMembers, Members } from "../../../../../provider/distributions/members";
 import type { Cluster } from "../../../../../provider/model";
 import type { Stage, Step } from "../../../../../provider/plan/plan";
@@ -90,12 +91,18 @@ describe("the point of no return", () => {
 });
 
 describe("setting aside", () => {
-  const moved = async (token: string | undefined, server: string): Promise<boolean> =>
-    /for f in tls cred token; do\n {2}kept/.test((await scriptsOf(`${server}:set-aside`, { token })).join(""));
+  const allWith = (own: GivenEmbeddedFacts): EmbeddedFacts[] =>
+    three.map(({ server }) => embeddedFacts({ server, ...known, ...own }));
+  const moved = async (token: string | undefined, server: string, own: GivenEmbeddedFacts = {}): Promise<boolean> =>
+    /for f in tls cred token; do\n.*mv "\$server/.test(
+      (await scriptsOf(`${server}:set-aside`, { token }, allWith(own))).join(""),
+    );
 
   test("a peer's certificates go too where the snapshot has another token", async () => {
     expect(await moved("other", "s2")).toBe(true);
     expect(await moved(undefined, "s2")).toBe(false);
+    expect(await moved("its own", "s2", { tokenHash: hashToken("its own") })).toBe(false);
+    expect(await moved("other", "s2", { tokenHash: undefined })).toBe(false);
   });
 
   test("the first server's are copied, as the reset writes over them", async () => {
@@ -116,6 +123,13 @@ describe("putting back", () => {
     const text = (await undoOf("s1:set-aside")).join("");
     expect(text.indexOf("server/db/etcd")).toBeGreaterThan(0);
     expect(text.indexOf('mv "$aside"')).toBeLessThan(text.indexOf("cp -a"));
+  });
+
+  test("a peer gets back what belongs to its token, whatever is seen of it by now", async () => {
+    const text = (await undoOf("s2:set-aside")).join("");
+    expect(text).toContain('mv "$kept/$f" "$server/$f"');
+    expect(text).toContain("kept=/var/lib/rancher/k3s/server/before-a1");
+    expect(text).not.toContain("cp -a");
   });
 
   test("a server starts as before; only the first still has work to do", async () => {

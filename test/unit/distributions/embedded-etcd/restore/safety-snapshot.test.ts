@@ -4,6 +4,7 @@ import type { RestoreStagesRequest } from "../../../../../provider/distributions
 import { saveSafetySnapshot } from "../../../../../provider/distributions/embedded-etcd/restore/safety-snapshot";
 import * as saving from "../../../../../provider/distributions/embedded-etcd/snapshots/save-snapshot";
 import type { Members } from "../../../../../provider/distributions/members";
+import { BackupError } from "../../../../../provider/errors";
 import type { Cluster } from "../../../../../provider/model";
 import { embeddedFacts } from "../../../../support/embedded-facts";
 import { type ScriptHost, scriptHost } from "../../../../support/script-host";
@@ -32,6 +33,18 @@ test("without one, etcd itself is asked; the file is whole before it has its nam
   await save(false, snapshotBytes(4));
   expect(saveSnapshot).not.toHaveBeenCalled();
   expect(readdirSync(folder())).toEqual([`safety-a1-s1-${facts().clock}`]);
+});
+
+test("where the distribution's own command fails, etcd itself is asked too", async () => {
+  saveSnapshot.mockRejectedValue(new BackupError("SNAPSHOT_FAILED", "the supervisor does not answer"));
+  await save(true, snapshotBytes(4));
+  expect(readdirSync(folder())).toEqual([`safety-a1-s1-${facts().clock}`]);
+});
+
+test("what else goes wrong, a lock that is lost above all, stops the restore", async () => {
+  saveSnapshot.mockRejectedValue(new BackupError("LOCK_LOST", "the lock is lost"));
+  await expect(save(true, snapshotBytes(4))).rejects.toMatchObject({ code: "LOCK_LOST" });
+  expect(readdirSync(folder())).toEqual([]);
 });
 
 test("one that is not whole stops the restore before anything else stops", async () => {
