@@ -14,6 +14,9 @@ export function describeRestore(
   if (first === undefined) return [];
   const peers = servers.filter((facts) => facts !== first).map((facts) => facts.server);
   const { title, needsKillScript } = first.program;
+  const old = servers
+    .filter((facts) => facts.data.hasEtcd)
+    .map((facts) => `${facts.server}:${placesOfOldData(facts, "<time>").aside}`);
   const fresh = servers.filter((facts) => !facts.data.hasEtcd).map((facts) => facts.server);
   const seconds = 40 + 30 * peers.length + Math.ceil(snapshot.sizeBytes / (30 * 1024 * 1024));
   return [
@@ -24,7 +27,7 @@ export function describeRestore(
       : `All ${title} servers stop at once; the containers that run go on running.`,
     "Kubernetes forgets what was created after the snapshot: Pods that it does not know any more are stopped, and what it does know is started again.",
     "The revision goes back with the data: restart what watches and was not restarted with the servers.",
-    `The old data is set aside, not deleted: ${servers.map((facts) => `${facts.server}:${placesOfOldData(facts, "<time>").aside}`).join(", ")}.`,
+    ...(old.length === 0 ? [] : [`The old data is set aside, not deleted: ${old.join(", ")}.`]),
     `Certificates and token of ${first.server} are kept in ${placesOfOldData(first, "<time>").identity}.`,
     `It takes about ${seconds} s; the API server is away until ${first.server} serves.`,
     ...advice(servers),

@@ -6,11 +6,13 @@ import { embeddedFacts, type GivenEmbeddedFacts, rke2Program } from "../../../..
 const mebi = 1024 * 1024;
 
 test("who is reset, who joins, what stops, what is forgotten, how long", () => {
-  expect(lines([{ server: "s1" }, { server: "s2" }, { server: "s3" }])).toEqual([
+  expect(lines([{ server: "s1" }, { server: "s2", dataDir: "/srv/k3s" }, { server: "s3" }])).toEqual([
     "s1 (K3s v1.35.4+k3s1) is reset to the snapshot; s2, then s3 join it as new members.",
     "All K3s servers stop at once; the containers that run go on running.",
     expect.stringMatching(/^Kubernetes forgets what was created after the snapshot/),
     expect.stringMatching(/^The revision goes back/),
+    `The old data is set aside, not deleted: ${["s1", "s2", "s3"].map((server) => `${server}:${server === "s2" ? "/srv" : "/var/lib/rancher"}/k3s/server/db/etcd.before-<time>`).join(", ")}.`,
+    "Certificates and token of s1 are kept in /var/lib/rancher/k3s/server/before-<time>.",
     "It takes about 101 s; the API server is away until s1 serves.",
   ]);
 });
@@ -24,9 +26,14 @@ test("RKE2's containers stop with it", () => {
   expect(lines([{ program: rke2Program }])[1]).toMatch(/^All RKE2 servers stop at once, with every container/);
 });
 
-test("machines without old data are named", () => {
+test("machines without old data are named, and nothing of them is said to be set aside", () => {
   const fresh = { data: { hasEtcd: false } };
-  expect(lines([{ ...fresh }, { server: "s2", ...fresh }])[1]).toBe("No data of an old cluster on s1, s2.");
+  const none = lines([{ ...fresh }, { server: "s2", ...fresh }]);
+  expect(none[1]).toBe("No data of an old cluster on s1, s2.");
+  expect(none.join("\n")).not.toContain("set aside");
+  expect(lines([{ ...fresh }, { server: "s2" }])).toContain(
+    "The old data is set aside, not deleted: s2:/var/lib/rancher/k3s/server/db/etcd.before-<time>.",
+  );
 });
 
 test("a large snapshot takes longer", () => {
