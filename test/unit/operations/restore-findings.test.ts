@@ -30,6 +30,16 @@ test("the distribution is asked, about this snapshot and the token that is given
   expect(findings.mock.calls).toEqual([[cluster, look, snapshot.file, "K10abc"]]);
 });
 
+test.each([
+  ["that of the restore before that of the cluster", { token: "then" }, { token: "now" }, "then"],
+  ["that of the cluster where the restore has none", {}, { token: "now" }, "now"],
+  ["none where none is given", {}, {}, undefined],
+])("the snapshot's token is %s", async (_, own, ofCluster, expected) => {
+  const findings = finds();
+  await restoreFindings({ ...cluster, ...ofCluster }, look, snapshot, { ...request, ...own });
+  expect(findings.mock.calls).toEqual([[expect.anything(), look, snapshot.file, expected]]);
+});
+
 describe("a finding that may be accepted", () => {
   test.each([[undefined], [[]], [["NO_SPACE"]], [["setting_not_found"]]])(
     "stands with `accept: %j`, and its text names the way",

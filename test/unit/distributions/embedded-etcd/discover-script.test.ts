@@ -68,10 +68,9 @@ describe.each(shells.map((shell) => ({ shell, name: shell.join(" ") })))("in $na
     put(`${data}/server/db/etcd/member/snap/db`, "12345");
     put(`${data}/server/db/etcd/name`, "s1-0a1b2c3d");
     put(`${data}/server/db/state.db`, "");
-    put(`${data}/server/db/reset-flag`, "");
     put(`${data}/server/db/snapshots/odd name-s1-1700000000`, "123");
     const parts = await look({ dataDir: join(host.root, data) });
-    expect(parts.get("data")?.split("\n")).toEqual(["etcd", "sqlite", "reset-flag"]);
+    expect(parts.get("data")?.split("\n")).toEqual(["etcd", "sqlite"]);
     expect([parts.get("size"), parts.get("member")]).toEqual(["5", "s1-0a1b2c3d"]);
     expect(parts.get("snapshots")).toMatch(/^3 \d+ .*\/odd name-s1-1700000000$/);
   });

@@ -135,7 +135,7 @@ describe("what is found before a restore", () => {
     servers: readonly EmbeddedFacts[],
     own: Partial<RestoreLook<EmbeddedFacts>> = {},
   ): RestoreLook<EmbeddedFacts> => ({
-    ...{ hosts: new Map(), servers, quorum: false, status: new Map() },
+    ...{ hosts: new Map(), servers, members: {} as Members, quorum: false, status: new Map() },
     ...own,
   });
   const one = (own: GivenEmbeddedFacts = {}): RestoreLook<EmbeddedFacts> => look([embeddedFacts(own)]);
@@ -166,7 +166,8 @@ describe("what is found before a restore", () => {
   test("k3s#8217: one lost member is replaced, not restored, while the others have a quorum", async () => {
     const servers = names.map((server) => embeddedFacts({ server }));
     const status = new Map(names.map((name) => [name, name === "s2" ? undefined : ({} as never)]));
-    const found = await memberFindings(look(servers, { quorum: true, status }));
+    const members = { use: () => Promise.resolve([]) } as unknown as Members;
+    const found = await memberFindings(look(servers, { quorum: true, members, status }));
     expect(found.map(({ code }) => code)).toEqual(["MEMBER_LOST"]);
     expect(found[0]?.text).toContain("k3s kubectl delete node s2");
     expect(found[0]?.text).toContain("mv /var/lib/rancher/k3s/server/db/etcd ");

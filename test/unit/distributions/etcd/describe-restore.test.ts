@@ -10,8 +10,15 @@ test("members, revision and time", () => {
   expect(said).toEqual([
     "Members afterwards: s1 (s1, etcd 3.6.16), infra2 (s2, etcd 3.6.1).",
     "The revision is raised beyond the present one, so that every watcher lists again.",
+    "The old data is set aside, not deleted: s1:/var/lib/etcd/member.before-<time>, s2:/var/lib/etcd/member.before-<time>.",
     "It takes about 21 s; etcd is stopped for about 10 s of it.",
   ]);
+});
+
+test("a log that lies apart is set aside where it lies", () => {
+  expect(lines([{ member: { dataDir: "/srv/etcd", walDir: "/wal" } }])).toContain(
+    "The old data is set aside, not deleted: s1:/srv/etcd/member.before-<time>, s1:/wal/before-<time>.",
+  );
 });
 
 test.each<[string, readonly GivenFacts[], boolean, RegExp]>([
@@ -23,7 +30,7 @@ test.each<[string, readonly GivenFacts[], boolean, RegExp]>([
 });
 
 test("a large snapshot takes longer", () => {
-  expect(lines([{}], {}, 3000 * mebi)[2]).toMatch(/^It takes about 120 s; etcd is stopped for about 10 s/);
+  expect(lines([{}], {}, 3000 * mebi).at(-1)).toMatch(/^It takes about 120 s; etcd is stopped for about 10 s/);
 });
 
 function lines(
@@ -31,7 +38,7 @@ function lines(
   wanted: Partial<RestoreStagesRequest> = {},
   sizeBytes = mebi,
 ): readonly string[] {
-  const request = { bumpRevision: true, ...wanted } as RestoreStagesRequest;
+  const request = { cluster: { name: "prod" }, bumpRevision: true, ...wanted } as RestoreStagesRequest;
   const snapshot = { name: "x.db", sizeBytes } as SnapshotFile;
   return describeRestore(
     servers.map((own) => etcdFacts(own)),

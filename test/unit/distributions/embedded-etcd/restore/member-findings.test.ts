@@ -1,16 +1,15 @@
 import type { Finding, RestoreLook } from "../../../../../provider/distributions/distribution";
 import type { EmbeddedFacts } from "../../../../../provider/distributions/embedded-etcd/facts";
 import { memberFindings } from "../../../../../provider/distributions/embedded-etcd/restore/member-findings";
-import * as members from "../../../../../provider/distributions/members";
+import type { MemberLook, Members } from "../../../../../provider/distributions/members";
 import { embeddedFacts, type GivenEmbeddedFacts, rke2Program } from "../../../../support/embedded-facts";
-
-jest.mock("../../../../../provider/distributions/members");
-const { membersOf } = jest.mocked(members);
 
 const addresses = ["10.0.0.11", "10.0.0.12", "10.0.0.13"];
 const listed = addresses.map((address, index) => member(`s${index + 1}-ours`, address));
 
-beforeEach(() => jest.resetAllMocks());
+/** Whose members were asked for the list, in order. */
+let asked: string[];
+beforeEach(() => (asked = []));
 
 test("a cluster whose members all answer, and are all listed, has nothing against it", async () => {
   expect(await findings({})).toEqual([]);
@@ -18,6 +17,7 @@ test("a cluster whose members all answer, and are all listed, has nothing agains
 
 test("without a quorum nothing is said of members: that is what a restore is for", async () => {
   expect(await findings({ silent: ["s1", "s2", "s3"], quorum: false })).toEqual([]);
+  expect(asked).toEqual([]);
 });
 
 describe("a member that is lost while a quorum is alive", () => {
@@ -61,8 +61,25 @@ describe("a member that nobody listed", () => {
     expect(await findings({ more: [member("s1-ours", "10.0.0.99")] })).toEqual([]);
   });
 
-  test("is not looked for where no member lists any: a restore must not need it", async () => {
-    expect(await findings({ unanswered: true })).toEqual([]);
+  test("is asked for of one living member after the other, until one lists them", async () => {
+    const found = await findings({ silent: ["s1"], failing: ["s2"], more: [member("s4-99999999", "10.0.0.14")] });
+    expect(asked).toEqual(["s2", "s3"]);
+    expect(found.map(({ text }) => text.split("\n")[0])).toEqual([
+      expect.stringMatching(/^s1: its member does not answer/),
+      expect.stringContaining("s4-99999999"),
+    ]);
+  });
+
+  test("may be there where no member lists any: that is told, beside who is lost, and may be accepted", async () => {
+    const found = await findings({ silent: ["s2"], failing: ["s1", "s3"] });
+    expect(asked).toEqual(["s1", "s3"]);
+    expect(found).toEqual([
+      expect.objectContaining({ text: expect.stringMatching(/^s2: its member does not answer/) as string }),
+      {
+        ...{ code: "MEMBER_LOST", mayAccept: true },
+        text: expect.stringMatching(/^etcd's members could not be listed: .*`servers`/) as string,
+      },
+    ]);
   });
 });
 
@@ -71,10 +88,11 @@ interface Scene {
   readonly quorum?: boolean;
   readonly own?: GivenEmbeddedFacts;
   readonly more?: typeof listed;
-  readonly unanswered?: true;
+  /** Whose members answer, but do not list any. */
+  readonly failing?: readonly string[];
 }
 
-function findings({ silent = [], quorum = true, own = {}, more = [], unanswered }: Scene): Promise<Finding[]> {
+function findings({ silent = [], quorum = true, own = {}, more = [], failing = [] }: Scene): Promise<Finding[]> {
   const servers = addresses.map((address, index) => {
     const server = `s${index + 1}`;
     const access = embeddedFacts({ server, ...own }).member;
@@ -85,15 +103,17 @@ function findings({ silent = [], quorum = true, own = {}, more = [], unanswered 
       member: { ...access, name: `${server}-ours`, peerUrls: [`https://${address}:2380`] },
     });
   });
-  const list = (): Promise<typeof listed> =>
-    unanswered === true ? Promise.reject(new Error("no answer")) : Promise.resolve([...listed, ...more]);
-  membersOf.mockReturnValue({
-    use: (_: unknown, work: (one: unknown) => unknown) => work({ members: list }),
-  } as unknown as members.Members);
+  const list = (server: string): Promise<typeof listed> => {
+    asked.push(server);
+    return failing.includes(server) ? Promise.reject(new Error("no answer")) : Promise.resolve([...listed, ...more]);
+  };
+  const members = {
+    use: ({ server }: EmbeddedFacts, work: (one: unknown) => unknown) => work({ members: () => list(server) }),
+  } as unknown as Members;
   const status = new Map(
-    servers.map(({ server }) => [server, silent.includes(server) ? undefined : ({} as members.MemberLook)]),
+    servers.map(({ server }) => [server, silent.includes(server) ? undefined : ({} as MemberLook)]),
   );
-  return memberFindings({ servers, hosts: new Map(), status, quorum } satisfies RestoreLook<EmbeddedFacts>);
+  return memberFindings({ servers, hosts: new Map(), members, status, quorum } satisfies RestoreLook<EmbeddedFacts>);
 }
 
 function member(

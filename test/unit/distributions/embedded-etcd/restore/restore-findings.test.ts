@@ -62,9 +62,8 @@ describe("the token", () => {
     expect(found[0]?.mayAccept).toBeUndefined();
   });
 
-  test("may be given for this restore, or for the cluster", async () => {
+  test("may be given", async () => {
     expect(await texts({ answers: [inSnapshot("theirs")], token: "theirs" })).toEqual([]);
-    expect(await texts({ answers: [inSnapshot("theirs")], cluster: { token: "theirs" } })).toEqual([]);
     expect(await texts({ answers: [inSnapshot("ours")], token: "theirs" })).toHaveLength(1);
   });
 
@@ -180,6 +179,19 @@ test("a server without an API server could not be asked afterwards", async () =>
   ]);
 });
 
+test("a peer that would join another server is found out before anything stops", async () => {
+  expect(await texts({ servers: [{}, { args: ["--server=https://10.0.0.99:6443"] }] })).toEqual([
+    expect.stringMatching(/^s2: ExecStart has --server https:\/\/10\.0\.0\.99:6443/),
+  ]);
+});
+
+describe("members", () => {
+  test("that are lost while others have a quorum are told", async () => {
+    const found = await findings({ servers: [{}, {}, {}], quorum: true, silent: ["s3"] });
+    expect(found.map(({ code, text }) => [code, text.split(":")[0]])).toEqual([["MEMBER_LOST", "s3"]]);
+  });
+});
+
 describe("disks", () => {
   // The snapshot has 100 MiB, the present data 50 MiB, a new WAL 64 MiB.
   test.each<[string, readonly number[], boolean, Partial<Scene>]>([
@@ -194,27 +206,38 @@ describe("disks", () => {
     expect(found.map(({ code }) => code)).toEqual(enough ? [] : ["NO_SPACE"]);
   });
 
+  test("that seem too small may be right for a zip, of which nobody knows how far it was compressed; not for others", async () => {
+    const full = [0, 0, 0];
+    const zip = await findings({ free: full, snapshot: { name: "x-s1-1767225600.zip" } });
+    expect(zip.map(({ code, mayAccept }) => [code, mayAccept])).toEqual(Array(3).fill(["NO_SPACE", true]));
+    const plain = await findings({ free: full });
+    expect(plain.map(({ code, mayAccept }) => [code, mayAccept])).toEqual(Array(3).fill(["NO_SPACE", undefined]));
+  });
+
   test("a mount point cannot be renamed, by nobody", async () => {
-    const found = await findings({ answers: [{ to: "mountpoint", reply: "mounted\n" }] });
-    expect(found).toMatchObject([
-      { code: "UNSUPPORTED_SETUP", text: expect.stringContaining("server/db/etcd is a mount point") as string },
-    ]);
+    for (const snapshot of [{}, { name: "x-s1-1767225600.zip" }]) {
+      const found = await findings({ snapshot, answers: [{ to: "mountpoint", reply: "mounted\n" }] });
+      expect(found).toEqual([
+        { code: "UNSUPPORTED_SETUP", text: expect.stringContaining("server/db/etcd is a mount point") as string },
+      ]);
+    }
   });
 });
 
 interface Scene {
   readonly servers?: readonly GivenEmbeddedFacts[];
   readonly snapshot?: Partial<SnapshotFile>;
-  readonly cluster?: Partial<Cluster>;
   readonly token?: string;
   readonly quorum?: boolean;
+  /** Whose members do not answer. */
+  readonly silent?: readonly string[];
   readonly answers?: readonly Answer[];
   /** MiB on each of the file systems that a server is asked for. */
   readonly free?: readonly number[];
 }
 
 async function findings(scene: Scene): Promise<readonly Finding[]> {
-  const { servers = [{}], quorum = false, free } = scene;
+  const { servers = [{}], quorum = false, silent = [], free } = scene;
   const all = servers
     .map((own, index) => embeddedFacts({ server: `s${index + 1}`, tokenHash: ours, ...own }))
     .map((facts) => ({ ...facts, data: { ...facts.data, databaseBytes: 50 * mebi } }));
@@ -227,9 +250,12 @@ async function findings(scene: Scene): Promise<readonly Finding[]> {
   const hosts = new Map(all.map(({ server }) => [server, fakeHost(server, answers) satisfies FakeHost]));
   const look = {
     ...{ servers: all, hosts: hosts as unknown as RestoreLook["hosts"], quorum },
-    status: new Map(all.map(({ server }) => [server, {}])) as unknown as RestoreLook["status"],
+    members: { use: () => Promise.resolve([]) } as unknown as RestoreLook["members"],
+    status: new Map(
+      all.map(({ server }) => [server, silent.includes(server) ? undefined : {}]),
+    ) as unknown as RestoreLook["status"],
   } satisfies RestoreLook<EmbeddedFacts>;
-  const cluster: Cluster = { distribution: "k3s", name: "prod", servers: [{ name: "s1" }], ...scene.cluster };
+  const cluster: Cluster = { distribution: "k3s", name: "prod", servers: [{ name: "s1" }] };
   const snapshot = { name: "x-s1-1767225600", location: file, sizeBytes: 100 * mebi, takenAt: "", ...scene.snapshot };
   return restoreFindings(cluster, look, snapshot, scene.token);
 }
