@@ -117,7 +117,8 @@ systemctl list-units --all --plain --no-legend 'etcd-backup*'`);
     .filter((path) => path !== "")
     .filter((path) => !/\/60-etcd-backup\.yaml$/.test(path))
     .filter((path) => !/^\/var\/lib\/etcd-backup\/[^/]+\/(journal|restored\.json|guard|lease\.lock)$/.test(path))
-    .filter((path) => !/\/server\/db\/etcd\.before-[0-9TZ]+[-0-9a-f]*$/.test(path));
+    // The old data, and whose it was, are there to stay.
+    .filter((path) => !/\/server\/(db\/etcd\.)?before-[0-9TZ]+[-0-9a-f]*$/.test(path));
 }
 
 async function uidsOf(k3s: K3sCluster, server: Machine, name: string): Promise<string> {
