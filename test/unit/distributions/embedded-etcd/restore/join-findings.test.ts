@@ -1,47 +1,63 @@
-import type { Finding } from "../../../../../provider/distributions/distribution";
 import { joinFindings } from "../../../../../provider/distributions/embedded-etcd/restore/join-findings";
-import { embeddedFacts, type GivenEmbeddedFacts, rke2Program } from "../../../../support/embedded-facts";
+import { embeddedFacts, type GivenEmbeddedFacts } from "../../../../support/embedded-facts";
 
-const other = "https://10.0.0.99:6443";
+const config = "/etc/rancher/k3s/config.yaml";
+const first = embeddedFacts();
+const found = (own: GivenEmbeddedFacts, of = first): ReturnType<typeof joinFindings> =>
+  joinFindings([of, embeddedFacts({ server: "s2", address: "10.0.0.12", ...own })], of);
 
-test("servers that are told nothing, or to join the first one, will join it", () => {
-  expect(found({}, {}, { args: ["--server", "https://10.0.0.11:6443"] })).toEqual([]);
+test.each<[string, GivenEmbeddedFacts]>([
+  ["is not told to join any", {}],
+  ["has another server in its file", { configFiles: [{ path: config, text: "server: https://10.0.0.99:6443" }] }],
+  [
+    "has another one in a drop-in, be it ours",
+    { configFiles: [{ path: `${config}.d/~~etcd-backup.yaml`, text: "server: https://10.0.0.99:6443" }] },
+  ],
+  ["has another one in its environment", { environment: [{ name: "K3S_URL", value: "https://10.0.0.99:6443" }] }],
+  ["has the first one in its arguments", { args: ["--server", "https://10.0.0.11:6443"] }],
+  [
+    "has what an attempt left that goes on",
+    { configFiles: [{ path: `${config}.d/~~~etcd-backup-restore.yaml`, text: "server: https://10.0.0.99:6443" }] },
+  ],
+])("a peer that %s joins the first one: our file says so", (_, own) => {
+  expect(found(own)).toEqual([]);
 });
 
-test.each([[["--server", other]], [[`--server=${other}`]], [["-s", other]]])(
-  "a unit with %j has the last word: that is told, and may be right",
-  (args) => {
-    const [finding, ...more] = found({}, { args }, {});
-    expect(more).toEqual([]);
-    expect(finding).toMatchObject({ code: "UNSUPPORTED_SETUP", mayAccept: true });
-    expect(finding?.text).toMatch(
-      /^s2: ExecStart has --server https:\/\/10\.0\.0\.99:6443, but it has to join s1 \(https:\/\/10\.0\.0\.11:6443\); change it/,
-    );
+test.each(["--server=https://lb:6443", "-s=https://lb:6443"])(
+  "a peer whose unit has %s would stay away; whoever knows better may accept that",
+  (arg) => {
+    expect(found({ args: [arg] })).toEqual([
+      {
+        ...{ code: "UNSUPPORTED_SETUP", mayAccept: true },
+        text: expect.stringMatching(
+          /^s2: ExecStart has --server https:\/\/lb:6443, but it has to join s1 \(https:\/\/10\.0\.0\.11:6443\); change it or take it out\./,
+        ) as string,
+      },
+    ]);
   },
 );
 
-test("what files and environment say is overruled by a file that is read later", () => {
-  const configFile = "/etc/rancher/k3s/config.yaml";
-  const files = [configFile, `${configFile}.d/99.yaml`, `${configFile}.d/~~etcd-backup.yaml`];
-  for (const path of files) expect(found({}, { configFiles: [{ path, text: `server: ${other}\n` }] })).toEqual([]);
-  expect(found({}, { environment: [{ name: "K3S_URL", value: other }] })).toEqual([]);
+test("so would one with a file that is read after ours", () => {
+  const path = `${config}.d/~~~~mine.yaml`;
+  expect(found({ configFiles: [{ path, text: "server: https://lb:6443" }] })).toMatchObject([
+    { text: expect.stringContaining(`${path} has --server`) as string },
+  ]);
 });
 
-test("the first one joins nobody: what its unit says is taken care of by the reset", () => {
-  expect(found({ args: ["--server", other] })).toEqual([]);
+test("the first one's address and port are what it is told to join, in brackets where they are IPv6's", () => {
+  const own = embeddedFacts({ address: "fd00::11", supervisorPort: 7443 });
+  expect(found({ args: ["--server", "https://[fd00::11]:7443"] }, own)).toEqual([]);
+  expect(found({ args: ["--server", "https://[fd00::11]:6443"] }, own)).toHaveLength(1);
 });
 
-test("RKE2 is joined at the supervisor's port, by an address of either kind", () => {
-  const own = { program: rke2Program, address: "fd00::11" };
-  expect(found(own, { ...own, args: ["--server=https://[fd00::11]:9345"] })).toEqual([]);
-  expect(found(own, { ...own, args: ["--server=https://[fd00::11]:6443"] })).toHaveLength(1);
+test("the first one's own arguments do not matter: it is reset, and joins nobody", () => {
+  const own = embeddedFacts({ args: ["--server", "https://10.0.0.99:6443"] });
+  expect(found({}, own)).toEqual([]);
+  expect(joinFindings([own], own)).toEqual([]);
+  expect(joinFindings([own], undefined)).toEqual([]);
 });
 
-test("without a first server there is nothing to join", () => {
-  expect(joinFindings([], undefined)).toEqual([]);
+test("every peer is named", () => {
+  const peers = ["s2", "s3"].map((server) => embeddedFacts({ server, args: ["--server", "https://lb:6443"] }));
+  expect(joinFindings([first, ...peers], first).map(({ text }) => text.slice(0, 3))).toEqual(["s2:", "s3:"]);
 });
-
-function found(...servers: readonly GivenEmbeddedFacts[]): Finding[] {
-  const all = servers.map((own, index) => embeddedFacts({ server: `s${index + 1}`, ...own }));
-  return joinFindings(all, all[0]);
-}
