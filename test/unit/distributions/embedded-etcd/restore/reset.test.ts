@@ -155,7 +155,7 @@ case $n in 0) printf 'LoadState=loaded\\nActiveState=inactive\\nJob=84\\n' ;; 1)
 });
 
 describe("a look that is lost", () => {
-  const lost = new CommandError("look", { host: "s1", stderr: "Connection reset by peer" });
+  const lost = new CommandError("look", { host: "s1", exitCode: undefined, stderr: "Connection reset by peer" });
   afterEach(() => jest.restoreAllMocks());
 
   test("is no end of it: it runs on without us", async () => {
