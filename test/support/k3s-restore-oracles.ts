@@ -112,13 +112,15 @@ find /var/lib/etcd-backup -mindepth 2
 find ${k3s.dataDir}/server -maxdepth 1 -name '*.back' -o -maxdepth 1 -name '*before*'
 find ${k3s.dataDir}/server/db -maxdepth 1 ! -name db ! -name etcd ! -name snapshots
 systemctl list-units --all --plain --no-legend 'etcd-backup*'`);
-  return found
-    .split("\n")
-    .filter((path) => path !== "")
-    .filter((path) => !/\/60-etcd-backup\.yaml$/.test(path))
-    .filter((path) => !/^\/var\/lib\/etcd-backup\/[^/]+\/(journal|restored\.json|guard|lease\.lock)$/.test(path))
-    // The old data, and whose it was, are there to stay.
-    .filter((path) => !/\/server\/(db\/etcd\.)?before-[0-9TZ]+[-0-9a-f]*$/.test(path));
+  return (
+    found
+      .split("\n")
+      .filter((path) => path !== "")
+      .filter((path) => !/\/60-etcd-backup\.yaml$/.test(path))
+      .filter((path) => !/^\/var\/lib\/etcd-backup\/[^/]+\/(journal|restored\.json|guard|lease\.lock)$/.test(path))
+      // The old data, and whose it was, are there to stay.
+      .filter((path) => !/\/server\/(db\/etcd\.)?before-[0-9TZ]+[-0-9a-f]*$/.test(path))
+  );
 }
 
 async function uidsOf(k3s: K3sCluster, server: Machine, name: string): Promise<string> {
