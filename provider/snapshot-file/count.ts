@@ -1,6 +1,6 @@
 import { keyAt, valueAt } from "./bbolt/page";
 import type { Visit } from "./bbolt/structure";
-import { leavesOf, readBucket, rootBucket } from "./bbolt/tree";
+import { bucketsOf, leavesOf } from "./bbolt/tree";
 import { WHOLE } from "./block-cache";
 import type { ByteSource } from "./byte-source";
 import { refusingDamage } from "./damage";
@@ -46,12 +46,8 @@ export function count(source: ByteSource, options: CountOptions = {}): Promise<S
     const database = await openSnapshot(source, WHOLE);
     await findKeys(database);
     const counting = startCount(options);
-    for await (const leaf of leavesOf(database, rootBucket(database))) {
-      for (let index = 0; index < leaf.count; index++) {
-        const name = keyAt(leaf, index).toString();
-        const bucket = readBucket(`bucket ${name}`, valueAt(leaf, index));
-        for await (const entries of leavesOf(database, bucket, "descending")) counting.visit(name, entries);
-      }
+    for await (const [name, bucket] of bucketsOf(database)) {
+      for await (const leaf of leavesOf(database, bucket, "descending")) counting.visit(name, leaf);
     }
     return counting.finish();
   });
@@ -113,8 +109,11 @@ export function startCount(options: CountOptions = {}): Counting {
 const MOST_GROUPS = 50_000;
 const SLASH = "/".charCodeAt(0);
 
+/** Longer ones are no names of Kubernetes: they would fill the memory. */
+const LONGEST_PREFIX_BYTES = 1024;
+
 function prefixOf(key: Buffer): string {
-  return key.toString("utf8", 0, Math.max(0, key.lastIndexOf(SLASH)));
+  return key.toString("utf8", 0, Math.min(LONGEST_PREFIX_BYTES, Math.max(0, key.lastIndexOf(SLASH))));
 }
 
 interface LargestKeys {

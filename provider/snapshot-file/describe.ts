@@ -1,6 +1,6 @@
 import type { Database } from "./bbolt/database";
 import { keyAt, valueAt } from "./bbolt/page";
-import { type Bucket, findBucket, findValue, lastLeafOf, leavesOf, rootBucket } from "./bbolt/tree";
+import { type Bucket, findBucket, findValue, findLastKey, leavesOf, rootBucket } from "./bbolt/tree";
 import { SPARSE } from "./block-cache";
 import type { ByteSource } from "./byte-source";
 import { Damage, refusingDamage } from "./damage";
@@ -58,7 +58,7 @@ export async function describeDatabase(
   database: Database,
 ): Promise<Omit<SnapshotDescription, "sizeBytes" | "hasTrailer">> {
   const root = rootBucket(database);
-  const last = await lastLeafOf(database, await findKeys(database));
+  const last = await findLastKey(database, await findKeys(database));
   const [meta, cluster, auth] = [
     await findBucket(database, root, "meta"),
     await findBucket(database, root, "cluster"),
@@ -73,7 +73,7 @@ export async function describeDatabase(
   const compacted = await value(meta, "finishedCompactRev");
   return {
     databaseBytes: database.meta.pages * database.meta.pageSize,
-    revision: last.count === 0 ? 0 : readRevision(keyAt(last, last.count - 1)).main,
+    revision: last === undefined ? 0 : readRevision(last).main,
     compactRevision: compacted === undefined ? undefined : readRevision(compacted).main,
     consistentIndex: await number("consistent_index"),
     term: await number("term"),
@@ -85,18 +85,20 @@ export async function describeDatabase(
   };
 }
 
-/** More members than any cluster had: one page of them is read, or what is in a few. */
-const MOST_MEMBERS = 10_000;
+/** More than any cluster's members take. */
+const MOST_BYTES = 256 << 10;
 
 async function readAll(database: Database, name: string): Promise<(readonly [id: string, value: Buffer])[]> {
   const bucket = await findBucket(database, rootBucket(database), name);
   const found: (readonly [string, Buffer])[] = [];
   if (bucket === undefined) return found;
+  let bytes = 0;
   for await (const leaf of leavesOf(database, bucket)) {
+    bytes += leaf.bytes.length;
+    if (bytes > MOST_BYTES) throw new Damage("records", `its bucket ${name} is larger than any`);
     for (let index = 0; index < leaf.count; index++) {
       found.push([keyAt(leaf, index).toString(), valueAt(leaf, index)]);
     }
-    if (found.length > MOST_MEMBERS) throw new Damage("records", `its bucket ${name} has too many entries`);
   }
   return found;
 }

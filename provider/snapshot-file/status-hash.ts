@@ -1,5 +1,5 @@
 import { isBucketAt, keyAt, valueAt } from "./bbolt/page";
-import { leavesOf, readBucket, rootBucket } from "./bbolt/tree";
+import { bucketsOf, leavesOf } from "./bbolt/tree";
 import { WHOLE } from "./block-cache";
 import type { ByteSource } from "./byte-source";
 import { refusingDamage } from "./damage";
@@ -10,16 +10,12 @@ export function statusHash(source: ByteSource): Promise<number> {
   return refusingDamage(source, async () => {
     const database = await openSnapshot(source, WHOLE);
     let crc = 0;
-    for await (const root of leavesOf(database, rootBucket(database))) {
-      for (let index = 0; index < root.count; index++) {
-        const name = keyAt(root, index);
-        crc = crc32c(crc, name);
-        const bucket = readBucket(`bucket ${name.toString()}`, valueAt(root, index));
-        for await (const leaf of leavesOf(database, bucket)) {
-          for (let at = 0; at < leaf.count; at++) {
-            crc = crc32c(crc, keyAt(leaf, at));
-            if (!isBucketAt(leaf, at)) crc = crc32c(crc, valueAt(leaf, at));
-          }
+    for await (const [name, bucket] of bucketsOf(database)) {
+      crc = crc32c(crc, Buffer.from(name));
+      for await (const leaf of leavesOf(database, bucket)) {
+        for (let at = 0; at < leaf.count; at++) {
+          crc = crc32c(crc, keyAt(leaf, at));
+          if (!isBucketAt(leaf, at)) crc = crc32c(crc, valueAt(leaf, at));
         }
       }
     }

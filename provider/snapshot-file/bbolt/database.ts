@@ -2,7 +2,7 @@ import { type CacheLimits, cacheBlocks } from "../block-cache";
 import type { ByteSource } from "../byte-source";
 import { Damage } from "../damage";
 import { META_BYTES, type Meta, PAGE_HEADER_BYTES, PAGE_SIZES, readMeta } from "./meta";
-import { type Page, type PageHeader, readPage, readPageHeader } from "./page";
+import { ELEMENT_BYTES, type Page, type PageHeader, readPage, readPageHeader } from "./page";
 
 /** A bbolt database, read in pieces. */
 export interface Database {
@@ -16,6 +16,8 @@ export interface Database {
   readHeader(id: number): Promise<PageHeader>;
   /** A page with all that overflows from it. */
   readBytes(header: PageHeader): Promise<Buffer>;
+  /** The last key of a leaf, without its value. */
+  readLastKey(header: PageHeader): Promise<Buffer | undefined>;
   /** Reads pages that will be asked for soon. */
   prefetch(ids: readonly number[]): Promise<void>;
 }
@@ -54,8 +56,20 @@ export async function openDatabase(source: ByteSource, sizeBytes: number, limits
     if (length > LONGEST_PAGE_BYTES) throw new Damage("overflow", `page ${id} is of ${length} bytes`);
     return cache.read(id * meta.pageSize, length);
   };
+  const readLastKey = async ({ id, count, overflow }: PageHeader): Promise<Buffer | undefined> => {
+    if (count === 0) return undefined;
+    const length = (overflow + 1) * meta.pageSize;
+    const element = PAGE_HEADER_BYTES + (count - 1) * ELEMENT_BYTES;
+    const damaged = new Damage("elements", `page ${id}: element ${count - 1} is damaged`);
+    if (element + ELEMENT_BYTES > length) throw damaged;
+    const said = await cache.read(id * meta.pageSize + element, ELEMENT_BYTES);
+    const [begins, keyBytes] = [element + said.readUInt32LE(4), said.readUInt32LE(8)];
+    if (keyBytes === 0 || keyBytes > LONGEST_KEY_BYTES || begins + keyBytes > length) throw damaged;
+    return cache.read(id * meta.pageSize + begins, keyBytes);
+  };
   return {
     meta,
+    readLastKey,
     metaDamage: [first, second].find((one) => one instanceof Damage),
     readHeader,
     readBytes,
@@ -66,6 +80,8 @@ export async function openDatabase(source: ByteSource, sizeBytes: number, limits
 
 /** What etcd takes in one request is 1.5 MiB, unless it is told otherwise. */
 const LONGEST_PAGE_BYTES = 64 << 20;
+/** bbolt's errors/errors.go and bucket.go, `MaxKeySize`. */
+const LONGEST_KEY_BYTES = 32_768;
 
 function laterOf(first: Meta | Damage, second: Meta | Damage): Meta {
   if (first instanceof Damage) {

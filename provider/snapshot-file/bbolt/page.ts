@@ -21,6 +21,7 @@ export interface PageHeader {
   readonly overflow: number;
 }
 
+export const LEAF_FLAG = 0x02;
 export const FREELIST_FLAG = 0x10;
 
 export function readPageHeader(bytes: Buffer): PageHeader {
@@ -86,10 +87,9 @@ export function childAt(page: Page, index: number): number {
 }
 
 const BRANCH_FLAG = 0x01;
-const LEAF_FLAG = 0x02;
 const BUCKET_FLAG = 0x01;
 /** Of either kind. */
-const ELEMENT_BYTES = 16;
+export const ELEMENT_BYTES = 16;
 
 function elementAt(index: number): number {
   return PAGE_HEADER_BYTES + index * ELEMENT_BYTES;

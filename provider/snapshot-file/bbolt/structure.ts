@@ -78,12 +78,16 @@ export async function checkStructure(database: Database, visit: Visit = () => un
       if (!isBucketAt(page, index)) continue;
       // bbolt's bucket.go, `inlineable`: only one without buckets.
       if (page.id === 0) throw new Damage("bucket", "a bucket lies in one that has no page");
-      const name = keyAt(page, index).toString();
+      const name = bucket === undefined ? keyAt(page, index).toString() : `${bucket}/${keyAt(page, index).toString()}`;
+      if (name.length > LONGEST_PATH) throw new Damage("bucket", "its buckets lie too deep in each other");
       const inner = readBucket(`bucket ${name}`, valueAt(page, index));
-      await checkBucket(inner, bucket === undefined ? name : `${bucket}/${name}`);
+      await checkBucket(inner, name);
     }
   }
 }
+
+/** Of names of buckets in each other: etcd has a single one. */
+const LONGEST_PATH = 1000;
 
 interface Tree {
   /** Undefined for that of the buckets. */

@@ -1,7 +1,7 @@
 import { Damage } from "../damage";
 import type { Database } from "./database";
 import { PAGE_HEADER_BYTES, readPageId } from "./meta";
-import { childAt, isBucketAt, keyAt, type Page, readPage, valueAt } from "./page";
+import { childAt, isBucketAt, keyAt, LEAF_FLAG, type Page, readPage, valueAt } from "./page";
 
 /** Where a bucket's tree begins: a page of its own, or one that lies in the bucket's value. */
 export type Bucket = { readonly page: number } | { readonly inline: Page };
@@ -36,9 +36,31 @@ export async function findValue(database: Database, bucket: Bucket, key: string 
   return found === undefined ? undefined : valueAt(found.page, found.index);
 }
 
-/** The leaf with the highest keys. */
-export async function lastLeafOf(database: Database, bucket: Bucket): Promise<Page> {
-  return descend(database, bucket, (page) => page.count - 1);
+/** The highest key; undefined where there is none. Reads no values: that of a last key may be large. */
+export async function findLastKey(database: Database, bucket: Bucket): Promise<Buffer | undefined> {
+  if ("inline" in bucket) return bucket.inline.count === 0 ? undefined : keyAt(bucket.inline, bucket.inline.count - 1);
+  let id = bucket.page;
+  for (let depth = 0; ; depth++) {
+    const header = await database.readHeader(id);
+    if (header.flags === LEAF_FLAG) return database.readLastKey(header);
+    const branch = readPage(`page ${id}`, await database.readBytes(header));
+    if (depth === DEEPEST || branch.count === 0) throw new Damage("page", `page ${id} leads nowhere`);
+    id = childAt(branch, branch.count - 1);
+  }
+}
+
+/** The buckets in the root, with their names. */
+export async function* bucketsOf(database: Database): AsyncGenerator<readonly [name: string, bucket: Bucket]> {
+  let left = MOST_BUCKETS;
+  for await (const leaf of leavesOf(database, rootBucket(database))) {
+    for (let index = 0; index < leaf.count; index++) {
+      // Without a bound a damaged file, all of whose buckets are one, would take forever.
+      if (left-- === 0) throw new Damage("bucket", `it has more buckets than ${MOST_BUCKETS}`);
+      const name = keyAt(leaf, index).toString();
+      if (!isBucketAt(leaf, index)) throw new Damage("bucket", "it has something beside its buckets");
+      yield [name, readBucket(`bucket ${name}`, valueAt(leaf, index))];
+    }
+  }
 }
 
 /** Goes through the leaves of a bucket in order, reading those that lie side by side together. */
@@ -50,7 +72,8 @@ export async function* leavesOf(
   // A damaged tree may lead in circles: no tree has more pages than there are.
   let left = database.meta.pages;
   async function* below(page: Page, depth: number): AsyncGenerator<Page> {
-    if (left-- <= 0) throw new Damage("shared page", "its pages refer to each other in circles");
+    left -= Math.ceil(page.bytes.length / database.meta.pageSize);
+    if (left < 0) throw new Damage("shared page", "its pages refer to each other in circles");
     if (page.kind === "leaf") {
       yield page;
       return;
@@ -75,24 +98,21 @@ export const DEEPEST = 33;
 /** How many pages are read ahead. */
 export const AHEAD = 256;
 const BUCKET_HEADER_BYTES = 16;
+/** etcd has twelve. */
+const MOST_BUCKETS = 100;
 
 async function seek(
   database: Database,
   bucket: Bucket,
   key: Buffer,
 ): Promise<{ readonly page: Page; readonly index: number } | undefined> {
-  const page = await descend(database, bucket, (branch) => Math.max(0, lastNotAbove(branch, key)));
-  const index = lastNotAbove(page, key);
-  return index >= 0 && keyAt(page, index).equals(key) ? { page, index } : undefined;
-}
-
-async function descend(database: Database, bucket: Bucket, choose: (branch: Page) => number): Promise<Page> {
   let page = await rootPageOf(database, bucket);
   for (let depth = 0; page.kind === "branch"; depth++) {
     if (depth === DEEPEST || page.count === 0) throw new Damage("page", `page ${page.id} leads nowhere`);
-    page = await database.readPage(childAt(page, choose(page)));
+    page = await database.readPage(childAt(page, Math.max(0, lastNotAbove(page, key))));
   }
-  return page;
+  const index = lastNotAbove(page, key);
+  return index >= 0 && keyAt(page, index).equals(key) ? { page, index } : undefined;
 }
 
 /** The place of the last key that is not above the given one; -1 when all are. */
