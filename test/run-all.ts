@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 interface Part {
   readonly title: string;
@@ -16,7 +16,8 @@ const parts: readonly Part[] = [
   { title: "types", words: ["tsc", "-p", "test/tsconfig.json"] },
   { title: "unit tests", words: ["jest", "--selectProjects", "unit"], jest: true },
   { title: "integration tests", words: ["jest", "--selectProjects", "integration"], jest: true },
-  { title: "end-to-end tests", words: ["jest", "--selectProjects", "e2e", "--runInBand"], jest: true },
+  // Labs wait more than they work: two fit on two cores.
+  { title: "end-to-end tests", words: ["jest", "--selectProjects", "e2e", "--maxWorkers=2"], jest: true },
 ];
 
 const scratch = mkdtempSync(join(tmpdir(), "etcd-backup-tests-"));
@@ -33,11 +34,9 @@ for (const part of parts) {
   const { status } = spawnSync("npx", ["--no-install", ...words], {
     stdio: ["ignore", part.jest === true ? "ignore" : "inherit", "inherit"],
   });
-  if (part.jest === true) count(report);
+  const slow = part.jest === true ? count(report) : [];
   failed ||= status !== 0;
-  rows.push(
-    `${((Date.now() - began) / 1000).toFixed(1).padStart(8)} s  ${part.title}${status === 0 ? "" : "  FAILED"}`,
-  );
+  rows.push(row(Date.now() - began, `${part.title}${status === 0 ? "" : "  FAILED"}`), ...slow);
 }
 rmSync(scratch, { recursive: true, force: true });
 
@@ -46,14 +45,29 @@ if (sum.skipped > 0) process.stdout.write(`${sum.skipped} tests were skipped: no
 process.stdout.write(`\n${sum.passed} passed, ${sum.failed} failed\n`);
 process.exitCode = failed || sum.skipped > 0 || sum.passed === 0 ? 1 : 0;
 
-function count(report: string): void {
+interface JestReport extends Partial<Record<"numPassedTests" | "numFailedTests" | "numPendingTests", number>> {
+  readonly numTodoTests?: number;
+  readonly numRuntimeErrorTestSuites?: number;
+  readonly testResults?: readonly { readonly name: string; readonly startTime: number; readonly endTime: number }[];
+}
+
+/** Adds up what a part reports, and returns a row for each file that took more than half a minute. */
+function count(path: string): string[] {
   try {
-    const result = JSON.parse(readFileSync(report, "utf8")) as Record<string, number>;
-    sum.passed += result["numPassedTests"] ?? 0;
-    sum.failed += (result["numFailedTests"] ?? 0) + (result["numRuntimeErrorTestSuites"] ?? 0);
-    sum.skipped += (result["numPendingTests"] ?? 0) + (result["numTodoTests"] ?? 0);
+    const report = JSON.parse(readFileSync(path, "utf8")) as JestReport;
+    sum.passed += report.numPassedTests ?? 0;
+    sum.failed += (report.numFailedTests ?? 0) + (report.numRuntimeErrorTestSuites ?? 0);
+    sum.skipped += (report.numPendingTests ?? 0) + (report.numTodoTests ?? 0);
+    const times = (report.testResults ?? []).map(({ name, startTime, endTime }) => ({ name, ms: endTime - startTime }));
+    const slow = times.filter(({ ms }) => ms > 30_000).sort((a, b) => b.ms - a.ms);
+    return slow.map(({ name, ms }) => row(ms, `  ${basename(name)}`));
   } catch {
     // The run ended before it could report: its exit status says so.
     failed = true;
+    return [];
   }
+}
+
+function row(ms: number, title: string): string {
+  return `${(ms / 1000).toFixed(1).padStart(8)} s  ${title}`;
 }
