@@ -130,6 +130,27 @@ test("a tree that leads in circles ends", async () => {
   await expect(findValue(circular, keys, Buffer.alloc(17))).rejects.toMatchObject({ name: "Damage" });
 });
 
+test("a tree that comes upon the same pages again and again ends", async () => {
+  const bytes = Buffer.from(recordedSnapshot("etcd-3.6-many"));
+  // Thirty branches, each with the next one twice: a thousand million leaves.
+  for (let id = 100; id < 130; id++) {
+    const page = bytes.subarray(id * 4096, (id + 1) * 4096);
+    page.fill(0, 8);
+    page.writeUInt16LE(1, 8);
+    page.writeUInt16LE(2, 10);
+    for (const [index, key] of ["a", "b"].entries()) {
+      page.writeUInt32LE(32 - 15 * index, 16 + 16 * index);
+      page.writeUInt32LE(1, 16 + 16 * index + 4);
+      page.writeBigUInt64LE(BigInt(id + 1), 16 + 16 * index + 8);
+      page.write(key, 48 + index);
+    }
+  }
+  bytes.writeBigUInt64LE(130n, 130 * 4096);
+  bytes.fill(0, 130 * 4096 + 8, 131 * 4096).writeUInt16LE(2, 130 * 4096 + 8);
+  const reading = keysOf(await open(bytes), { page: 100 }, "ascending");
+  await expect(reading).rejects.toMatchObject({ fault: "shared page" });
+});
+
 test("a pass through all leaves reads neighbours together, and every byte about once", async () => {
   const bytes = recordedSnapshot("etcd-3.6-many");
   const source = countingSource(bytes);

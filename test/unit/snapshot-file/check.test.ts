@@ -4,6 +4,7 @@ import { sourceOf } from "../../../provider/snapshot-file/byte-source";
 import { check, checkDatabase } from "../../../provider/snapshot-file/check";
 import { Damage } from "../../../provider/snapshot-file/damage";
 import { keyAt, type Page, valueAt } from "../../../provider/snapshot-file/bbolt/page";
+import { leavesOf } from "../../../provider/snapshot-file/bbolt/tree";
 import { findKeys, openSnapshot } from "../../../provider/snapshot-file/snapshot-database";
 import { createHash } from "node:crypto";
 import { damage, structuralDamages, withTrailer } from "../../support/damaged-snapshots";
@@ -111,6 +112,41 @@ test("two buckets that are one are found", async () => {
   const at = root.id * 4096 + alarm.byteOffset - root.bytes.byteOffset;
   bytes.writeBigUInt64LE(BigInt("page" in keys ? keys.page : 0), at);
   expect(await structureOf(bytes)).toBe("shared page");
+});
+
+// Each of these is one that no other rule finds.
+test.each<[string, string, (bytes: Buffer, leaf: Page) => void]>([
+  ["a leaf whose last key belongs to a later page", "order", (_, leaf) => keyAt(leaf, leaf.count - 1).fill(0x7f, 0, 8)],
+  ["a leaf whose first key belongs to an earlier page", "order", (_, leaf) => keyAt(leaf, 0).fill(0, 0, 8)],
+  ["a leaf without keys", "page", (bytes, leaf) => bytes.writeUInt16LE(0, leaf.id * 4096 + 10)],
+])("%s is found", async (_, fault, change) => {
+  const bytes = Buffer.from(recordedSnapshot("etcd-3.6-many"));
+  const database = await openSnapshot(sourceOf("", bytes), WHOLE);
+  const leaves: Page[] = [];
+  for await (const leaf of leavesOf(database, await findKeys(database))) leaves.push(leaf);
+  const { id, count } = leaves[leaves.length >> 1] ?? { id: 0, count: 0 };
+  change(bytes, { id, count, kind: "leaf", bytes: bytes.subarray(id * 4096, (id + 1) * 4096) });
+  expect(await structureOf(bytes)).toBe(fault);
+});
+
+// Behind the header of a bucket stands that of its page, and behind that the kind of its first key.
+test.each([
+  ["a bucket in one without a page", 32],
+  ["a bucket whose page is a branch", 16 + 8],
+  ["a bucket whose page has a number", 16],
+])("%s is found", async (_, place) => {
+  const bytes = Buffer.from(recordedSnapshot("etcd-3.6-many"));
+  const database = await openSnapshot(sourceOf("", bytes), WHOLE);
+  const root = await database.readPage(database.meta.root);
+  const alarm = valueAt(root, namesIn(root).indexOf(place === 32 ? "cluster" : "alarm"));
+  bytes[root.id * 4096 + alarm.byteOffset - root.bytes.byteOffset + place] = 1;
+  expect(await structureOf(bytes)).toBe("bucket");
+});
+
+test("a member that cannot be read is found", async () => {
+  const bytes = Buffer.from(small.subarray(0, -32));
+  for (let at = bytes.indexOf('"peerURLs"'); at >= 0; at = bytes.indexOf('"peerURLs"', at)) bytes[at] = 0;
+  expect(await check(sourceOf("", withTrailer(bytes)))).toMatchObject({ kind: "corrupt", fault: "records" });
 });
 
 test("a database that is whole, but not etcd's, is refused", async () => {
