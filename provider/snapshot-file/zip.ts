@@ -1,14 +1,5 @@
 import { BackupError } from "../errors";
-
-/** Something that can be read in pieces: a file on a server, or an object in a store. */
-export interface Readable {
-  /** What errors call it. */
-  readonly title: string;
-  /** The server that it lies on. */
-  readonly host?: string | undefined;
-  readonly sizeBytes: number;
-  readonly read: (offset: number, length: number) => Promise<Uint8Array>;
-}
+import type { ByteSource } from "./byte-source";
 
 /** Where the one file in a zip lies, and what its directory says of it. */
 export interface ZipEntry {
@@ -25,7 +16,7 @@ export interface ZipEntry {
  * Reads the directory of a compressed snapshot. Rejects with SNAPSHOT_CORRUPT unless the zip is one as K3s and RKE2
  * make them: nothing before, between or behind a single file, which is named like the zip without `.zip`.
  */
-export async function readZip(zip: Readable, name: string): Promise<ZipEntry> {
+export async function readZip(zip: ByteSource, name: string): Promise<ZipEntry> {
   const refuse = (reason: string): never => {
     throw new BackupError("SNAPSHOT_CORRUPT", `${zip.title} is not a whole snapshot: ${reason}`, {
       host: zip.host,

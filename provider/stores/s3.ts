@@ -1,7 +1,8 @@
 import { BackupError } from "../errors";
 import type { S3Settings, SnapshotFile } from "../model";
+import type { ByteSource } from "../snapshot-file/byte-source";
 import { readVerifiedFile } from "../snapshot-file/verified-file";
-import { type Readable, readZip } from "../snapshot-file/zip";
+import { readZip } from "../snapshot-file/zip";
 import type { HostReader } from "../transport/host";
 import { s3Bucket, unlessMissing } from "./s3-bucket";
 import { download } from "./s3-download";
@@ -41,7 +42,7 @@ export function s3Store(
     ...entry(name, sizeBytes, modifiedAt),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
   });
-  const zipAt = (name: string, sizeBytes: number): Readable => ({
+  const zipAt = (name: string, sizeBytes: number): ByteSource => ({
     title: `s3://${settings.bucket}/${keyOf(name)}`,
     sizeBytes,
     read: (offset, length) => readObject(bucket, keyOf(name), offset, length),

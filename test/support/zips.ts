@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32, deflateRawSync } from "node:zlib";
-import type { Readable } from "../../provider/snapshot-file/zip";
+import { type ByteSource, sourceOf } from "../../provider/snapshot-file/byte-source";
 
 /** A compressed snapshot as a K3s 1.35 server made it, recorded. */
 export const recordedZip = fixture("zipped-s1-1795268058.zip");
@@ -62,12 +62,8 @@ export function changed(bytes: Buffer, at: number, to: Uint8Array | number): Buf
   return copy;
 }
 
-export function readable(bytes: Buffer): Readable {
-  return {
-    title: "/the/zip",
-    sizeBytes: bytes.length,
-    read: (offset, length) => Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length))),
-  };
+export function readable(bytes: Buffer): ByteSource {
+  return sourceOf("/the/zip", bytes);
 }
 
 const ALL_32 = 0xffffffff;
