@@ -23,7 +23,8 @@ export const SPARSE: CacheLimits = { blockBytes: 16 << 10, keptBytes: 4 << 20, r
 export const WHOLE: CacheLimits = { blockBytes: 16 << 10, keptBytes: 32 << 20, runBytes: 1 << 20 };
 
 /** Reads a source in blocks, and keeps those that were used last. */
-export function cacheBlocks(source: ByteSource, { blockBytes, keptBytes, runBytes }: CacheLimits): BlockCache {
+export function cacheBlocks(source: Pick<ByteSource, "sizeBytes" | "read">, limits: CacheLimits): BlockCache {
+  const { blockBytes, keptBytes, runBytes } = limits;
   const kept = new Map<number, Buffer>();
   const most = Math.max(2, Math.floor(keptBytes / blockBytes));
   const perRun = Math.max(1, Math.floor(runBytes / blockBytes));

@@ -24,7 +24,7 @@ export interface Database {
 
 /** Opens what the first `sizeBytes` of a source hold: bbolt's db.go, `meta`. */
 export async function openDatabase(source: ByteSource, sizeBytes: number, limits: CacheLimits): Promise<Database> {
-  const cache = cacheBlocks({ ...source, sizeBytes }, limits);
+  const cache = cacheBlocks({ sizeBytes, read: (offset, length) => source.read(offset, length) }, limits);
   if (sizeBytes < 2 * META_BYTES) throw new Damage("size", "it is too short for a database");
   const first = readMeta(await cache.read(0, META_BYTES), 0);
   const second = await readSecondMeta(first);

@@ -138,8 +138,8 @@ test.each([
   const bytes = Buffer.from(recordedSnapshot("etcd-3.6-many"));
   const database = await openSnapshot(sourceOf("", bytes), WHOLE);
   const root = await database.readPage(database.meta.root);
-  const alarm = valueAt(root, namesIn(root).indexOf(place === 32 ? "cluster" : "alarm"));
-  bytes[root.id * 4096 + alarm.byteOffset - root.bytes.byteOffset + place] = 1;
+  const bucket = valueAt(root, namesIn(root).indexOf(place === 32 ? "members" : "alarm"));
+  bytes[root.id * 4096 + bucket.byteOffset - root.bytes.byteOffset + place] = 1;
   expect(await structureOf(bytes)).toBe("bucket");
 });
 

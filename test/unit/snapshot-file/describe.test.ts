@@ -44,6 +44,18 @@ test("a member that never started has no name, and a learner is one", async () =
   expect(learner).toMatchObject({ peerUrls: ["http://127.0.0.9:2380"], clientUrls: [], isLearner: true });
 });
 
+test.each(["3.4", "3.5", "3.6"])(
+  "etcd %s: removed members, and whether users have to log in, are told",
+  async (version) => {
+    const guarded = await describeSnapshot(sourceOf("", recordedSnapshot(`etcd-${version}-guarded`)));
+    expect(guarded).toMatchObject({ members: [{ name: "one" }], authEnabled: true });
+    const before = await describeSnapshot(sourceOf("", recordedSnapshot(`etcd-${version}-many`)));
+    expect(before).toMatchObject({ removedMembers: [], authEnabled: false });
+    const removed = before.members.filter(({ isLearner }) => isLearner).map(({ id }) => id);
+    expect(guarded.removedMembers).toEqual(removed);
+  },
+);
+
 test("a snapshot without revisions is at none", async () => {
   expect(await describeSnapshot(sourceOf("", recordedSnapshot("etcd-3.6-empty")))).toMatchObject({
     ...{ revision: 0, clusterVersion: "3.6.0" },
@@ -56,13 +68,16 @@ test("a copy of a database, without a trailer, is described too", async () => {
 });
 
 // The bound for a large one in S3 is 16 requests and 1 MB.
-test.each(["k3s-second", "etcd-3.6-many", "etcd-3.4-many"])("%s: a few small reads are enough", async (name) => {
-  const bytes = recordedSnapshot(name);
-  const source = countingSource(bytes);
-  await describeSnapshot(source);
-  expect(source.reads.length).toBeLessThanOrEqual(6);
-  expect(source.reads.reduce((sum, { length }) => sum + length, 0)).toBeLessThanOrEqual(100_000);
-});
+test.each(["k3s-second", "etcd-3.6-many", "etcd-3.4-many", "etcd-3.5-guarded"])(
+  "%s: a few small reads are enough",
+  async (name) => {
+    const bytes = recordedSnapshot(name);
+    const source = countingSource(bytes);
+    await describeSnapshot(source);
+    expect(source.reads.length).toBeLessThanOrEqual(6);
+    expect(source.reads.reduce((sum, { length }) => sum + length, 0)).toBeLessThanOrEqual(100_000);
+  },
+);
 
 test.each([
   ["nothing", Buffer.alloc(0), "it is empty"],
