@@ -3,7 +3,7 @@ import { sh } from "../transport/shell";
 import type { Finding } from "./distribution";
 
 /** What a restore needs for a while, and where: bytes by path. Paths on one file system are added up. */
-export interface SpaceNeed {
+interface SpaceNeed {
   readonly path: string;
   readonly bytes: number;
 }

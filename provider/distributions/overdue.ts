@@ -3,7 +3,7 @@ import { expectedInterval } from "./etcd/cron";
 /** A run may be late: a delay of the timer's, the save, the upload. */
 const GRACE_MS = 15 * 60_000;
 
-export interface Waiting {
+interface Waiting {
   /** The newest scheduled snapshot, ISO 8601; undefined when there is none. */
   readonly last: string | undefined;
   /** Since when the schedule has been in force, milliseconds since the epoch. */

@@ -1,6 +1,7 @@
 import { serverDirectory } from "../../plan/server-directory";
-import { type Command, sh } from "../../transport/shell";
+import { type Command, rawScript, sh } from "../../transport/shell";
 import type { Program } from "./program";
+import { tokenHashScript } from "./token";
 
 export interface DiscoverQuestion {
   readonly cluster: string;
@@ -66,13 +67,7 @@ part node; hostname | tr 'A-Z' 'a-z'
 address=$(ip -o -4 route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([^ ]*\).*/\1/p')
 # Without a default route, whichever there is.
 part address; printf '%s\n' "\${address:-$(hostname -I 2>/dev/null | cut -d ' ' -f 1)}"
-# Which token, never the token: printf is the shell's own.
-part token
-if [ -s "$data/server/token" ]; then
-  t=$(cat "$data/server/token")
-  case $t in K10*::*) t=\${t#*::}; t=\${t#*:} ;; esac
-  printf '%s' "$t" | sha256sum | cut -c 1-12
-fi
+part token; ${tokenHashScript(rawScript('"$data/server/token"'))}
 part snapshots
 for f in "$snapshots"/*; do [ ! -f "$f" ] || stat -c '%s %Y %n' "$f"; done
 part listening

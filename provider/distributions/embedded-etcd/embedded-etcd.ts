@@ -11,9 +11,8 @@ import { firstServer, placesOfOldData } from "./restore/restore-places";
 import { restoreStages } from "./restore/restore-stages";
 import { saveSnapshot } from "./snapshots/save-snapshot";
 import { settle } from "./restore/settle";
-import { readSnapshotName } from "./snapshots/snapshot-name";
+import { readSnapshotName, scheduledName } from "./snapshots/snapshot-name";
 import { clusterId, objectOwner } from "./snapshots/snapshot-objects";
-import { setting } from "./settings/config-files";
 
 /** etcd inside K3s or RKE2. */
 export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
@@ -26,7 +25,7 @@ export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
       save: saveSnapshot,
       // There is no etcdctl on these servers.
       describe: () => Promise.resolve({}),
-      scheduledName: ({ settings }) => setting(settings, "etcd-snapshot-name") ?? "etcd-snapshot",
+      scheduledName,
       clusterId,
       objectOwner: (file) => objectOwner(program, file),
       readName: readSnapshotName,

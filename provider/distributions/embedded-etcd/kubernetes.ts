@@ -12,7 +12,7 @@ export function kubectl({ program, binary, dataDir }: KubectlFacts): readonly st
   return program.kubectl(binary, dataDir);
 }
 
-/** Resolves when the API server on the first server answers that it is ready. */
+/** Resolves when the API server of this server answers that it is ready. */
 export async function awaitApi(host: HostReader, facts: KubectlFacts, deadlineMs: number): Promise<void> {
   const look = sh`timeout 10 ${kubectl(facts)} get --raw /readyz 2>&1 | head -c 300; :`;
   await waitFor(

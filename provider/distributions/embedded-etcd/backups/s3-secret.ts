@@ -5,7 +5,7 @@ import { type KubectlFacts, kubectl } from "../kubernetes";
 import { knowsKey } from "../versions";
 
 /** The Secret in kube-system that the servers read their S3 settings from. https://docs.k3s.io/cli/etcd-snapshot#s3-configuration-secret-support */
-export interface S3Secret {
+interface S3Secret {
   readonly name: string;
   readonly data: Readonly<Record<string, string>>;
 }

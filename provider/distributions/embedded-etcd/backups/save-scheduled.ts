@@ -1,7 +1,8 @@
 import { type Command, sh, titled } from "../../../transport/shell";
-import { flagOn, setting } from "../settings/config-files";
+import { flagOn } from "../settings/config-files";
 import type { EmbeddedFacts } from "../facts";
 import { saveCommand } from "../snapshots/save-command";
+import { scheduledName } from "../snapshots/snapshot-name";
 import { supports } from "../versions";
 
 /**
@@ -9,7 +10,7 @@ import { supports } from "../versions";
  * command exits 0 also when nothing came or an upload failed: it is not believed.
  */
 export function saveScheduled(facts: EmbeddedFacts): Command {
-  const base = setting(facts.settings, "etcd-snapshot-name") ?? "etcd-snapshot";
+  const base = scheduledName(facts);
   const prefix = `${facts.snapshotDirectory}/${base}-${facts.nodeName}-`;
   // One line for the file, one for its copy in S3. Older versions say it otherwise.
   const lines = supports(facts.version, "http-cli") ? (flagOn(facts.settings, "etcd-s3") ? 2 : 1) : 0;

@@ -1,6 +1,5 @@
-import { setting } from "../settings/config-files";
 import type { EmbeddedFacts } from "../facts";
-import { readSnapshotName } from "../snapshots/snapshot-name";
+import { readSnapshotName, scheduledName } from "../snapshots/snapshot-name";
 import { overdue } from "../../overdue";
 import { presentDropIn } from "./backup-drift";
 
@@ -45,7 +44,7 @@ export function lastFailure(facts: EmbeddedFacts, json: string): string | undefi
 
 /** The time in the name of a scheduled snapshot of this server; undefined for any other file. */
 function scheduledAt(facts: EmbeddedFacts, name: string): string | undefined {
-  const prefix = `${setting(facts.settings, "etcd-snapshot-name") ?? "etcd-snapshot"}-${facts.nodeName}-`;
+  const prefix = `${scheduledName(facts)}-${facts.nodeName}-`;
   return name.startsWith(prefix) && /^\d+(\.zip)?$/.test(name.slice(prefix.length))
     ? readSnapshotName(name)?.takenAt
     : undefined;

@@ -1,7 +1,7 @@
 import { booleanFlags, flagName, secretFlags } from "./flags";
 
 /** One flag of a command line. */
-export interface Argument {
+interface Argument {
   /** Full name, without dashes. */
   readonly flag: string;
   /** Of a boolean that stands alone: `true`. */
@@ -30,7 +30,7 @@ export function parseArguments(words: readonly string[]): readonly Argument[] {
   return found;
 }
 
-export interface ResetArguments {
+interface ResetArguments {
   readonly words: readonly string[];
   /** By configuration key: for a file that only root reads. */
   readonly secrets: Readonly<Record<string, string>>;

@@ -3,7 +3,7 @@ import { sh } from "../../../transport/shell";
 import type { EmbeddedFacts } from "../facts";
 import { readSnapshotName } from "./snapshot-name";
 
-export interface SavedLook {
+interface SavedLook {
   /** Snapshots of this base that were begun since, the newest first. */
   readonly names: readonly string[];
   /** True while one of them is still written. */

@@ -1,5 +1,5 @@
 /** One line of what K3s and RKE2 log. */
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly message: string;
 }
