@@ -15,7 +15,7 @@ const parts: readonly Part[] = [
   { title: "lint", words: ["eslint", "."] },
   { title: "types", words: ["tsc", "-p", "test/tsconfig.json"] },
   { title: "unit tests", words: ["jest", "--selectProjects", "unit"], jest: true },
-  { title: "integration tests", words: ["jest", "--selectProjects", "integration"], jest: true },
+  { title: "integration tests", words: ["jest", "--selectProjects", "integration", "--maxWorkers=2"], jest: true },
   // Labs wait more than they work: two fit on two cores.
   { title: "end-to-end tests", words: ["jest", "--selectProjects", "e2e", "--maxWorkers=2"], jest: true },
 ];

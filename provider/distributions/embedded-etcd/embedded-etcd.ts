@@ -11,6 +11,7 @@ import { firstServer, placesOfOldData } from "./restore/restore-places";
 import { restoreStages } from "./restore/restore-stages";
 import { saveSnapshot } from "./snapshots/save-snapshot";
 import { settle } from "./restore/settle";
+import { describeSnapshot } from "./snapshots/describe-snapshot";
 import { readSnapshotName, scheduledName } from "./snapshots/snapshot-name";
 import { clusterId, objectOwner } from "./snapshots/snapshot-objects";
 
@@ -23,8 +24,7 @@ export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
     snapshots: {
       directories: (_, facts) => [facts.snapshotDirectory],
       save: saveSnapshot,
-      // There is no etcdctl on these servers.
-      describe: () => Promise.resolve({}),
+      describe: describeSnapshot,
       scheduledName,
       clusterId,
       objectOwner: (file) => objectOwner(program, file),
