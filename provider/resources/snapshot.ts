@@ -29,7 +29,7 @@ export class Snapshot extends pulumi.CustomResource {
   declare readonly sizeBytes: pulumi.Output<number>;
   /** SHA-256 of the whole file, in hex. */
   declare readonly sha256: pulumi.Output<string>;
-  /** etcd's revision in the snapshot, as its own tool says; absent where the server has none that can. */
+  /** etcd's revision in the snapshot, as its own tool says, or the file itself; absent where neither can be asked, as of a zip. */
   declare readonly revision: pulumi.Output<number | undefined>;
   declare readonly totalKeys: pulumi.Output<number | undefined>;
   declare readonly etcdVersion: pulumi.Output<string>;
