@@ -141,6 +141,8 @@ export interface Snapshots<Facts extends ServerFacts = ServerFacts> {
   save(host: Host, facts: Facts, request: SaveRequest): Promise<SavedFile>;
   /** What etcd's own tool says of a snapshot on a server; empty where there is no tool that can. */
   describe(host: HostReader, facts: Facts, path: string): Promise<{ revision?: number; totalKeys?: number }>;
+  /** Deletes a snapshot on its server the distribution's own way, as far as that can be done now. */
+  forget?(host: Host, cluster: Cluster, name: string): Promise<void>;
   /** The base of the names that the scheduled backups give, and prune. */
   scheduledName(facts: Facts): string;
   /** Which cluster this is, as the distribution writes it on its objects; undefined when that cannot be told now. */

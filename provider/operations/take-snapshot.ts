@@ -107,8 +107,12 @@ export async function deleteSnapshot(
   call: Call,
 ): Promise<void> {
   call.progress.status(`deleting ${snapshot.fileName}`);
-  const lock = await takeLock(cluster.name, `delete snapshot ${snapshot.fileName}`, await reachSome(cluster));
+  const hosts = await reachSome(cluster);
+  const lock = await takeLock(cluster.name, `delete snapshot ${snapshot.fileName}`, hosts);
+  const host = hosts.get(snapshot.server);
   try {
+    if (host !== undefined)
+      await distributionOf(cluster).snapshots.forget?.(lock.guard(host), cluster, snapshot.fileName);
     for (const { store, name } of await storesOf(cluster, snapshot, s3)) await store.delete(name);
   } finally {
     await lock.release();

@@ -3,7 +3,12 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { silent } from "../../provider/operations/call";
-import { type SnapshotRequest, type TakenSnapshot, takeSnapshot } from "../../provider/operations/take-snapshot";
+import {
+  deleteSnapshot,
+  type SnapshotRequest,
+  type TakenSnapshot,
+  takeSnapshot,
+} from "../../provider/operations/take-snapshot";
 import { readZip } from "../../provider/snapshot-file/zip";
 import { openStore } from "../../provider/stores/open-store";
 import { closeConnections } from "../../provider/transport/connect";
@@ -72,7 +77,19 @@ describe.each(["k3s", "rke2"] as const)("%s", (distribution) => {
       expect(warnings).toEqual([]);
     });
 
-    test("one for S3 is sent by us, with the distribution's metadata", async () => {
+    test("deleting one takes exactly its file, and what the cluster remembers of it", async () => {
+      const [{ taken: one }, { taken: other }] = [await take({ name: "one" }), await take({ name: "other" })];
+      const remembered = (): Promise<string> =>
+        k3sLab.k3s.kubectl(k3sLab.lab.machine("s1"), ["get", "etcdsnapshotfile"]);
+      expect(await remembered()).toContain(one.fileName);
+      // Twice: already gone is not an error.
+      for (let i = 0; i < 2; i++) await deleteSnapshot(k3sLab.cluster, one, undefined, { progress: silent });
+      expect([existsSync(localPath(one)), existsSync(localPath(other))]).toEqual([false, true]);
+      expect(await remembered()).not.toContain(one.fileName);
+      expect(await remembered()).toContain(other.fileName);
+    });
+
+    test("one for S3 is sent by us, with the distribution's metadata and the version of etcd", async () => {
       const { taken, warnings } = await take({ name: "ours", s3: k3sLab.s3Settings });
       expect(taken.location).toBe(`s3://${BUCKET}/${FOLDER}/${taken.fileName}`);
       expect(sha256(objectPath(taken))).toBe(sha256(localPath(taken)));
@@ -83,7 +100,9 @@ describe.each(["k3s", "rke2"] as const)("%s", (distribution) => {
       expect(await metadataOf(taken)).toEqual({
         ...{ [`${distribution}-cluster-id`]: uid, [`${distribution}-node-name`]: "s1" },
         [`${distribution}-token-hash`]: createHash("sha256").update(k3sLab.k3s.token).digest("hex").slice(0, 12),
+        "etcd-version": taken.etcdVersion,
       });
+      expect(taken.etcdVersion).toMatch(/^3\.\d+\.\d+$/);
       expect(warnings).toEqual([]);
     });
 

@@ -12,6 +12,7 @@ import { restoreStages } from "./restore/restore-stages";
 import { saveSnapshot } from "./snapshots/save-snapshot";
 import { settle } from "./restore/settle";
 import { describeSnapshot } from "./snapshots/describe-snapshot";
+import { forgetSnapshot } from "./snapshots/forget-snapshot";
 import { readSnapshotName, scheduledName } from "./snapshots/snapshot-name";
 import { clusterId, objectOwner } from "./snapshots/snapshot-objects";
 
@@ -25,6 +26,7 @@ export function embeddedEtcd(program: Program): Distribution<EmbeddedFacts> {
       directories: (_, facts) => [facts.snapshotDirectory],
       save: saveSnapshot,
       describe: describeSnapshot,
+      forget: (host, cluster, name) => forgetSnapshot(program, host, cluster, name),
       scheduledName,
       clusterId,
       objectOwner: (file) => objectOwner(program, file),

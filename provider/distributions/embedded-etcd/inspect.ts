@@ -8,6 +8,7 @@ import { type DiscoverQuestion, discoverScript } from "./discover-script";
 import { parseEnvironment, parseEnvironmentFile } from "./settings/environment";
 import { expandVariables, parseBusctlExecStart, parseShownExecStart, serverArguments } from "./settings/exec-start";
 import type { ConfigFileFacts, EmbeddedFacts, LocalSnapshot, Tool } from "./facts";
+import { loopbackOf } from "./loopback";
 import type { Program } from "./program";
 import { restoreDropIn } from "./restore/restore-places";
 import { etcdVersionOf } from "./versions";
@@ -121,7 +122,7 @@ async function look(program: Program, host: HostReader, cluster: Cluster, questi
     member: {
       name: part("member") || nodeName,
       peerUrls: peerUrl === "" ? [`https://${address}:2380`] : [peerUrl],
-      endpoint: `https://${address.includes(":") ? "[::1]" : "127.0.0.1"}:2379`,
+      endpoint: `https://${loopbackOf(address)}:2379`,
       cacert: `${certificates}/server-ca.crt`,
       cert: `${certificates}/client.crt`,
       key: `${certificates}/client.key`,

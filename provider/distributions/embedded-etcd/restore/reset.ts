@@ -8,6 +8,7 @@ import { formatConfig } from "../settings/config-text";
 import { formatEnvironmentFile } from "../settings/environment";
 import { resetArguments } from "../settings/exec-start";
 import type { EmbeddedFacts } from "../facts";
+import { loopbackOf } from "../loopback";
 import { knownSecrets } from "../known-secrets";
 import { removeDropIn, type RestorePlaces } from "./restore-places";
 import { setting } from "../settings/config-files";
@@ -56,13 +57,12 @@ export function killContainers(facts: EmbeddedFacts): Command {
 
 function startReset(facts: EmbeddedFacts, places: RestorePlaces, token: string | undefined, seconds: number): Command {
   const { words, secrets } = resetArguments(facts.args);
-  const loopback = facts.address.includes(":") ? "[::1]" : "127.0.0.1";
   const reset = [
     ...[facts.binary, "server", ...words],
     ...["--cluster-reset", `--cluster-reset-restore-path=${places.staged}`],
     // A configured S3 would be asked for the local file; disabled snapshots made old versions ignore these settings.
     ...["--etcd-s3=false", "--etcd-disable-snapshots=false"],
-    `--etcd-arg=advertise-client-urls=https://${loopback}:2379`,
+    `--etcd-arg=advertise-client-urls=https://${loopbackOf(facts.address)}:2379`,
     // systemd would put variables in once more.
   ].map((word) => word.replaceAll("$", "$$$$"));
   const dropIn = formatConfig("A restore is under way. Removed by the restore itself.", {

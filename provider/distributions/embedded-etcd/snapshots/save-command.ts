@@ -2,6 +2,7 @@ import type { S3Settings } from "../../../model";
 import { type Command, sh } from "../../../transport/shell";
 import { flagOn, setting } from "../settings/config-files";
 import type { EmbeddedFacts } from "../facts";
+import { loopbackOf } from "../loopback";
 import { supports } from "../versions";
 
 /**
@@ -9,12 +10,24 @@ import { supports } from "../versions";
  * the server does, or in its words: never a key. `uploads` lets it send the snapshot where the configuration says.
  */
 export function saveCommand(facts: EmbeddedFacts, base: string, uploads: boolean): Command {
+  const command = [facts.binary, "etcd-snapshot", ...(supports(facts.version, "save-subcommand") ? ["save"] : [])];
+  return sh`${[...command, `--name=${base}`, ...connection(facts), ...(uploads ? [] : [NO_S3])]}`;
+}
+
+/** The distribution's own command that deletes one snapshot, on this server alone. Of an unknown one it says so, and exits 0. */
+export function deleteCommand(facts: EmbeddedFacts, name: string): Command {
+  // What follows the name is taken for another name.
+  return sh`${[facts.binary, "etcd-snapshot", "delete", ...connection(facts), NO_S3, name]}`;
+}
+
+// In the spelling of the configuration: two spellings of one flag are an error.
+const NO_S3 = "--etcd-s3=false";
+
+/** What the unit's arguments and environment say, the command does not see. */
+function connection(facts: EmbeddedFacts): readonly string[] {
   const { program, version, dataDir, snapshotDirectory, configFile, nodeName } = facts;
-  const supervisor = `https://127.0.0.1:${facts.supervisorPort}`;
-  const words = [
-    ...[facts.binary, "etcd-snapshot", ...(supports(version, "save-subcommand") ? ["save"] : [])],
-    `--name=${base}`,
-    // What the unit's arguments and environment say, the command does not see.
+  const supervisor = `https://${loopbackOf(facts.address)}:${facts.supervisorPort}`;
+  return [
     ...(configFile === `${program.configDir}/config.yaml` ? [] : [`--config=${configFile}`]),
     ...(dataDir === program.dataDir ? [] : [`--data-dir=${dataDir}`]),
     ...(snapshotDirectory === `${dataDir}/server/db/snapshots` ? [] : [`--etcd-snapshot-dir=${snapshotDirectory}`]),
@@ -23,10 +36,7 @@ export function saveCommand(facts: EmbeddedFacts, base: string, uploads: boolean
     ...(supports(version, "server-flag") ? [`--server=${supervisor}`] : []),
     // The one that saves by itself names the file by itself, too.
     ...(supports(version, "http-cli") ? [] : [`--node-name=${nodeName}`]),
-    // In the spelling of the configuration: two spellings of one flag are an error.
-    ...(uploads ? [] : ["--etcd-s3=false"]),
   ];
-  return sh`${words}`;
 }
 
 /** Whether a snapshot that the distribution sends goes to the very place that these settings mean. */
