@@ -66,9 +66,14 @@ export interface KeyPair {
 
 export function generateKey(type: "ed25519" | "rsa" = "ed25519", passphrase?: string): KeyPair {
   if (type === "rsa") return utils.generateKeyPairSync("rsa", { bits: 2048 });
-  return passphrase === undefined
-    ? utils.generateKeyPairSync("ed25519")
-    : utils.generateKeyPairSync("ed25519", { passphrase, cipher: "aes256-ctr", rounds: 4 });
+  // Of ssh2's own ed25519 keys a few in a thousand are malformed.
+  for (;;) {
+    const pair =
+      passphrase === undefined
+        ? utils.generateKeyPairSync("ed25519")
+        : utils.generateKeyPairSync("ed25519", { passphrase, cipher: "aes256-ctr", rounds: 4 });
+    if (!(utils.parseKey(pair.private, passphrase) instanceof Error)) return pair;
+  }
 }
 
 const defaultHostKey = generateKey();
