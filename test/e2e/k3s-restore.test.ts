@@ -145,8 +145,12 @@ describe.each(setups.map((setup) => ({ ...setup, label: labelOf(setup.distributi
       const { report } = JSON.parse(
         await lab.lab.machine("s1").exec("cat /var/lib/etcd-backup/demo/restored.json"),
       ) as Marker;
-      expect(report.setAside).toHaveLength(machines.length);
-      for (const place of report.setAside) {
+      const data = report.setAside.filter((place) => place.includes("/etcd.before-"));
+      expect(data).toHaveLength(machines.length);
+      // Whose data it was, on the server that the reset made another.
+      const others = report.setAside.filter((place) => !data.includes(place));
+      expect(others).toEqual([expect.stringMatching(/^s1:.*\/server\/before-[0-9TZ]+/)]);
+      for (const place of data) {
         const [, server = "", folder = ""] = /^([^:]+):(.*)$/.exec(place) ?? [];
         const kept = await lab.lab
           .machine(server)
