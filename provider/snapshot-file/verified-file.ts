@@ -38,7 +38,7 @@ export async function readVerifiedFile(host: HostReader, path: string, name?: st
 }
 
 /** Reads the directory of a compressed snapshot on a server; undefined when it is not there. */
-export async function readZipFile(host: HostReader, path: string, name: string): Promise<ZipEntry | undefined> {
+async function readZipFile(host: HostReader, path: string, name: string): Promise<ZipEntry | undefined> {
   const sizeBytes = await sizeOf(host, path);
   if (sizeBytes === undefined) return undefined;
   const read = (offset: number, length: number): Promise<Uint8Array> => host.readRange(path, offset, length);

@@ -66,7 +66,7 @@ const keyFeatures: ReadonlyMap<string, Feature> = new Map([
   ["etcd-s3-timeout", "s3-timeout"],
 ]);
 
-export type Operation = "backup" | "snapshot" | "restore" | "restore-new-machines";
+type Operation = "backup" | "snapshot" | "restore" | "restore-new-machines";
 
 /** What a cluster must have for a problem to be one. */
 export type Circumstance =

@@ -28,7 +28,9 @@ export function describeRestore(
     "Kubernetes forgets what was created after the snapshot: Pods that it does not know any more are stopped, and what it does know is started again.",
     "The revision goes back with the data: restart what watches and was not restarted with the servers.",
     ...(old.length === 0 ? [] : [`The old data is set aside, not deleted: ${old.join(", ")}.`]),
-    `Certificates and token of ${first.server} are kept in ${placesOfOldData(first, "<time>").identity}.`,
+    ...(first.tokenHash === undefined
+      ? []
+      : [`Certificates and token of ${first.server} are kept in ${placesOfOldData(first, "<time>").identity}.`]),
     `It takes about ${seconds} s; the API server is away until ${first.server} serves.`,
     ...advice(servers),
   ];

@@ -36,6 +36,10 @@ test("machines without old data are named, and nothing of them is said to be set
   );
 });
 
+test("a machine that has no token yet is promised no copy of one", () => {
+  expect(lines([{ tokenHash: undefined, data: { hasEtcd: false } }]).join("\n")).not.toContain("are kept in");
+});
+
 test("a large snapshot takes longer", () => {
   expect(lines([{}], 3000 * mebi).at(-1)).toMatch(/^It takes about 140 s/);
 });
